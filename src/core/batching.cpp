@@ -1,0 +1,68 @@
+#include "core/batching.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+namespace bbm {
+
+namespace {
+
+// Small enough that the first sub-batch of an unknown table hurts nobody, even with a millisecond of triggers per row.
+constexpr int kUnmeasuredSubBatch = 100;
+// Below this, bookkeeping costs more than the work; also what the design promises as the floor.
+constexpr int kSmallestSubBatch = 10;
+// A sub-batch never spans more keys than a job may.
+constexpr int kLargestBatch = 2'000'000; // GitLab's upper limit
+// GitLab's default job; used when an interval is given, where the optimizer takes it from there.
+constexpr int kIntervalBatch = 1000;
+// The first job of a migration without an interval: long enough to measure, short enough to be wrong about.
+constexpr int kUnmeasuredBatch = 10'000;
+constexpr int kSmallestMeasuredBatch = 1000;
+constexpr double kJobTargetUs = 10e6;
+
+// Half the weight to the newest sample: the size reacts after one sub-batch and still forgets a single hiccup in three.
+constexpr double kNewestWeight = 0.5;
+constexpr double kLargestGrowth = 2.0;
+constexpr double kOvershoot = 5.0;
+constexpr int kOvershootDivisor = 10;
+
+int clamped(double keys, int low, int high) {
+    return static_cast<int>(std::clamp(std::floor(keys), static_cast<double>(low), static_cast<double>(high)));
+}
+
+int cap(const Pace &pace) { return pace.sub_batch_size > 0 ? pace.sub_batch_size : kLargestBatch; }
+int floor_of(const Pace &pace) { return std::min(kSmallestSubBatch, cap(pace)); }
+
+} // namespace
+
+int first_sub_batch_size(const Pace &pace, Micros target) {
+    if (pace.row_cost_us <= 0)
+        return pace.sub_batch_size > 0 ? pace.sub_batch_size : kUnmeasuredSubBatch;
+    return clamped(static_cast<double>(target) / pace.row_cost_us, floor_of(pace), cap(pace));
+}
+
+SubBatchSize next_sub_batch_size(SubBatchSize current, SubBatchSample sample, const Pace &pace, Micros target) {
+    if (sample.keys <= 0)
+        return current;
+    const double work = static_cast<double>(std::max<Micros>(sample.work, 1));
+    const double cost = work / sample.keys;
+    const double smoothed =
+        current.row_cost_us > 0 ? kNewestWeight * cost + (1 - kNewestWeight) * current.row_cost_us : cost;
+    if (work >= kOvershoot * static_cast<double>(target))
+        return {clamped(current.keys / kOvershootDivisor, floor_of(pace), cap(pace)), smoothed};
+    const double wanted = std::min(static_cast<double>(target) / smoothed, kLargestGrowth * current.keys);
+    return {clamped(wanted, floor_of(pace), cap(pace)), smoothed};
+}
+
+int next_batch_size(const Pace &pace) {
+    const int largest = pace.max_batch_size > 0 ? pace.max_batch_size : kLargestBatch;
+    if (pace.batch_size > 0)
+        return std::min(pace.batch_size, largest);
+    if (pace.job_interval > 0)
+        return std::min(kIntervalBatch, largest);
+    if (pace.row_cost_us <= 0)
+        return std::min(kUnmeasuredBatch, largest);
+    return clamped(kJobTargetUs / pace.row_cost_us, std::min(kSmallestMeasuredBatch, largest), largest);
+}
+
+} // namespace bbm

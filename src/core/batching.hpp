@@ -1,0 +1,28 @@
+// How many keys the next sub-batch and the next job take, from what the last ones cost.
+#pragma once
+
+#include "core/types.hpp"
+
+namespace bbm {
+
+struct SubBatchSample {
+    int keys;    // keys the range spanned; what the next range is measured in
+    Micros work; // time of the statement itself, not of waiting or sleeping
+};
+
+struct SubBatchSize {
+    int keys;
+    double row_cost_us; // smoothed; 0 = not measured yet
+};
+
+// The first sub-batch of a job: what the measured cost suggests, else a size that is safe on any table.
+int first_sub_batch_size(const Pace &pace, Micros target);
+
+// The next sub-batch. Grows at most twofold, shrinks at once to a tenth on a five-fold overshoot, never below the floor
+// and never above the size that the user gave.
+SubBatchSize next_sub_batch_size(SubBatchSize current, SubBatchSample sample, const Pace &pace, Micros target);
+
+// The next job: the user's size; with an interval the documented default; else what takes about ten seconds.
+int next_batch_size(const Pace &pace);
+
+} // namespace bbm

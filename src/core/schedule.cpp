@@ -1,0 +1,45 @@
+#include "core/schedule.hpp"
+
+#include <algorithm>
+
+namespace bbm {
+
+namespace {
+
+bool table_taken(std::span<const Candidate> earlier, const Candidate &candidate) {
+    return std::any_of(earlier.begin(), earlier.end(),
+                       [&](const Candidate &other) { return other.table_oid == candidate.table_oid; });
+}
+
+// A worker that runs on a later migration of the same table (it was started before a higher priority arrived).
+bool table_busy(std::span<const Candidate> all, const Candidate &candidate) {
+    return std::any_of(all.begin(), all.end(), [&](const Candidate &other) {
+        return other.id != candidate.id && other.table_oid == candidate.table_oid && other.live_workers > 0;
+    });
+}
+
+} // namespace
+
+Schedule choose(std::span<const Candidate> candidates, Limits limits, Micros now, std::span<int> chosen) {
+    Schedule schedule{0, kNever};
+    int running = static_cast<int>(std::count_if(candidates.begin(), candidates.end(),
+                                                 [](const Candidate &one) { return one.live_workers > 0; }));
+    for (std::size_t i = 0; i < candidates.size(); ++i) {
+        const Candidate &candidate = candidates[i];
+        if (candidate.live_workers > 0 || table_taken(candidates.first(i), candidate) ||
+            table_busy(candidates, candidate))
+            continue;
+        if (candidate.due_at > now) {
+            schedule.wake_at = std::min(schedule.wake_at, candidate.due_at);
+            continue;
+        }
+        if (running >= limits.max_running || schedule.starts >= limits.free_workers ||
+            schedule.starts >= static_cast<int>(chosen.size()))
+            continue; // whoever leaves wakes the scheduler
+        chosen[static_cast<std::size_t>(schedule.starts++)] = static_cast<int>(i);
+        ++running;
+    }
+    return schedule;
+}
+
+} // namespace bbm

@@ -1,0 +1,103 @@
+// The plain structs that travel between the tables and the decisions. No PostgreSQL, no ownership: text and lists are
+// views into an arena of whoever made them.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string_view>
+
+namespace bbm {
+
+using Text = std::string_view;
+using Micros = std::int64_t; // durations, and points in time as microseconds since PostgreSQL's epoch
+
+// A key value of any number of columns, each in its type's text form. Core never compares keys: the server does.
+using Key = std::span<const Text>;
+
+struct Range {
+    Key min; // inclusive
+    Key max; // inclusive
+};
+
+enum class MigrationStatus { paused, active, finished, failed, finalizing, finalized };
+enum class JobStatus { pending, running, failed, succeeded };
+
+// How a migration wants to be walked and paced. Zero means: not given, bbm decides.
+struct Pace {
+    Micros job_interval = 0;
+    Micros pause = 0;
+    int batch_size = 0;
+    int sub_batch_size = 0;
+    int max_batch_size = 0;
+    double row_cost_us = 0; // measured microseconds per key; 0 = not measured yet
+
+    bool operator==(const Pace &) const = default;
+};
+
+struct Migration {
+    std::int64_t id = 0;
+    Text job_class_name;
+    std::uint32_t table_oid = 0;
+    Text table_name; // schema-qualified and quoted, as it was at queue time
+    Text column_name;
+    Text job_arguments; // JSON text
+    MigrationStatus status = MigrationStatus::active;
+    Text statement;
+    bool has_placeholders = false;
+    Text scope_to;
+    Key cursor_columns;
+    Key cursor_types;
+    std::optional<Range> range;
+    Key frontier; // empty before the first job
+    Pace pace;
+    std::uint32_t owner_oid = 0;
+    Text owner_name;
+    Text search_path;
+    Micros next_job_at = 0; // 0 = now
+};
+
+struct Counters {
+    std::int64_t rows_affected = 0;
+    std::int64_t sub_batches = 0;
+    Micros work = 0;
+    Micros longest = 0;
+
+    bool operator==(const Counters &) const = default;
+};
+
+struct Job {
+    std::int64_t id = 0;
+    std::int64_t migration_id = 0;
+    JobStatus status = JobStatus::pending;
+    Range range;
+    Key cursor; // empty before the first sub-batch
+    int batch_size = 0;
+    int sub_batch_size = 0;
+    int attempts = 0;
+    std::int64_t epoch = 0;
+    int unproven_starts = 0;
+    Counters done;
+    Micros retry_at = 0; // 0 = now
+};
+
+// An error of the server, caught once and handed around as a value.
+struct Failure {
+    Text sqlstate;
+    Text message;
+    Text detail;
+    Text hint;
+    Text context;
+};
+
+// What bbm itself refuses, before it becomes an ERROR. An empty sqlstate means: nothing to refuse.
+struct Refusal {
+    const char *sqlstate = nullptr;
+    Text message;
+    Text detail;
+    Text hint;
+
+    explicit operator bool() const { return sqlstate != nullptr; }
+};
+
+} // namespace bbm

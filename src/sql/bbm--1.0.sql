@@ -1,0 +1,395 @@
+/* bbm: the SQL contract. Reading order: tables, functions, views, privileges.
+   What a status may become is decided in src/core/lifecycle.hpp; the CHECKs here only guard the vocabulary. */
+\echo Use "CREATE EXTENSION bbm" to load this file. \quit
+
+SET LOCAL search_path = pg_catalog, pg_temp;
+
+CREATE SCHEMA bbm;
+COMMENT ON SCHEMA bbm IS 'batched background migrations';
+
+------------------------------------------------------------------------------------------------------------------------
+-- Tables. Nobody but the extension's owner may touch them; people read the views below.
+
+CREATE TABLE bbm.job_class (
+    name            text PRIMARY KEY CHECK (name <> ''),
+    command         text NOT NULL,
+    job_arguments   text[] NOT NULL DEFAULT '{}',
+    scope_to        text,
+    operation_name  text NOT NULL DEFAULT 'update_all',
+    owner_oid       oid,
+    owner_name      text,
+    defined_at      timestamptz NOT NULL DEFAULT now()
+);
+COMMENT ON TABLE bbm.job_class IS 'named definitions of work; owner_oid is NULL for the built-in ones';
+
+INSERT INTO bbm.job_class (name, command, job_arguments) VALUES
+    ('CopyColumnUsingBackgroundMigrationJob',
+     'UPDATE {table} SET ({copy_to}) = ROW({copy_from})',
+     '{copy_from,copy_to}');
+
+CREATE TABLE bbm.migration (
+    id               bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    job_class_name   text NOT NULL CHECK (job_class_name <> ''),
+    table_oid        oid NOT NULL,
+    table_name       text NOT NULL,
+    column_name      text NOT NULL,
+    job_arguments    jsonb NOT NULL DEFAULT '[]' CHECK (jsonb_typeof(job_arguments) = 'array'),
+    status           text NOT NULL CHECK (status IN ('active', 'paused', 'finalizing', 'finished', 'finalized', 'failed')),
+    -- the work, as it was defined when it was queued
+    statement        text NOT NULL,
+    has_placeholders boolean NOT NULL,
+    scope_to         text,
+    operation_name   text NOT NULL,
+    -- the walk
+    batching_strategy text NOT NULL DEFAULT 'primary_key' CHECK (batching_strategy IN ('primary_key')),
+    cursor_columns   text[] NOT NULL CHECK (cardinality(cursor_columns) > 0),
+    cursor_types     text[] NOT NULL CHECK (cardinality(cursor_types) = cardinality(cursor_columns)),
+    min_cursor       text[] CHECK (cardinality(min_cursor) = cardinality(cursor_columns)),
+    max_cursor       text[] CHECK (cardinality(max_cursor) = cardinality(cursor_columns)),
+    frontier         text[] CHECK (cardinality(frontier) = cardinality(cursor_columns)),
+    total_rows       bigint CHECK (total_rows >= 0),
+    -- the pace
+    job_interval     interval NOT NULL DEFAULT '0' CHECK (job_interval >= '0'),
+    pause            interval NOT NULL DEFAULT '0' CHECK (pause >= '0'),
+    batch_size       integer CHECK (batch_size > 0),
+    sub_batch_size   integer CHECK (sub_batch_size > 0),
+    max_batch_size   integer CHECK (max_batch_size > 0),
+    row_cost_us      double precision NOT NULL DEFAULT 0 CHECK (row_cost_us >= 0),
+    priority         integer NOT NULL DEFAULT 0,
+    on_hold_until    timestamptz,
+    next_job_at      timestamptz,
+    -- who and where
+    owner_oid        oid NOT NULL,
+    owner_name       text NOT NULL,
+    search_path      text NOT NULL,
+    home_system      bigint NOT NULL,
+    home_database    oid NOT NULL,
+    -- the sums over jobs that have left the running state; running jobs carry their own until then
+    jobs_succeeded   bigint NOT NULL DEFAULT 0,
+    rows_affected    bigint NOT NULL DEFAULT 0,
+    sub_batches      bigint NOT NULL DEFAULT 0,
+    work_us          bigint NOT NULL DEFAULT 0,
+    longest_us       bigint NOT NULL DEFAULT 0,
+    cancel_running   boolean NOT NULL DEFAULT false,
+    status_reason    text,
+    created_at       timestamptz NOT NULL DEFAULT now(),
+    started_at       timestamptz,
+    finished_at      timestamptz,
+    CHECK ((min_cursor IS NULL) = (max_cursor IS NULL))
+) WITH (fillfactor = 70);
+COMMENT ON TABLE bbm.migration IS 'one piece of work over one table; key values are held in their types'' text form';
+CREATE UNIQUE INDEX migration_identity ON bbm.migration (job_class_name, table_oid, column_name, job_arguments);
+CREATE INDEX migration_unfinished ON bbm.migration (priority DESC, id) WHERE status IN ('active', 'paused', 'finalizing', 'failed');
+
+CREATE TABLE bbm.job (
+    id              bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    migration_id    bigint NOT NULL REFERENCES bbm.migration ON DELETE CASCADE,
+    status          text NOT NULL DEFAULT 'pending' CHECK (status IN ('pending', 'running', 'failed', 'succeeded')),
+    min_cursor      text[] NOT NULL,
+    max_cursor      text[] NOT NULL,
+    cursor          text[],
+    batch_size      integer NOT NULL,
+    sub_batch_size  integer NOT NULL,
+    attempts        integer NOT NULL DEFAULT 0,
+    epoch           bigint NOT NULL DEFAULT 0,
+    unproven_starts integer NOT NULL DEFAULT 0,
+    rows_affected   bigint NOT NULL DEFAULT 0,
+    sub_batches     bigint NOT NULL DEFAULT 0,
+    work_us         bigint NOT NULL DEFAULT 0,
+    longest_us      bigint NOT NULL DEFAULT 0,
+    retry_at        timestamptz,
+    created_at      timestamptz NOT NULL DEFAULT now(),
+    started_at      timestamptz,
+    finished_at     timestamptz
+) WITH (fillfactor = 50);
+COMMENT ON TABLE bbm.job IS 'one batch of a migration: the inclusive key range min_cursor..max_cursor, done up to and with cursor';
+CREATE INDEX job_of_migration ON bbm.job (migration_id, id);
+CREATE INDEX job_unfinished ON bbm.job (migration_id, id) WHERE status <> 'succeeded';
+
+CREATE TABLE bbm.event (
+    id              bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    migration_id    bigint NOT NULL,
+    job_class_name  text NOT NULL,
+    table_name      text NOT NULL,
+    event           text NOT NULL,
+    from_status     text,
+    to_status       text,
+    reason          text,
+    sqlstate        text,
+    message         text,
+    detail          text,
+    role_name       text NOT NULL,
+    owner_oid       oid NOT NULL,
+    pid             integer NOT NULL,
+    occurred_at     timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+COMMENT ON TABLE bbm.event IS 'what happened to migrations; outlives them';
+CREATE INDEX event_of_migration ON bbm.event (migration_id, id);
+
+CREATE TABLE bbm.job_transition (
+    id              bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    migration_id    bigint NOT NULL REFERENCES bbm.migration ON DELETE CASCADE,
+    job_id          bigint NOT NULL,
+    from_status     text,
+    to_status       text NOT NULL,
+    reason          text,
+    sqlstate        text,
+    message         text,
+    detail          text,
+    hint            text,
+    context         text,
+    min_key         text[],
+    max_key         text[],
+    attempts        integer NOT NULL,
+    role_name       text NOT NULL,
+    pid             integer NOT NULL,
+    occurred_at     timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+COMMENT ON TABLE bbm.job_transition IS 'what happened to jobs; an error stands here whole, with the key range it was met in';
+CREATE INDEX job_transition_of_migration ON bbm.job_transition (migration_id, id);
+CREATE INDEX job_transition_failures ON bbm.job_transition (migration_id, id) WHERE sqlstate IS NOT NULL;
+
+COMMENT ON COLUMN bbm.migration.frontier IS 'the end of the last job that was cut; NULL before the first';
+COMMENT ON COLUMN bbm.migration.row_cost_us IS 'measured microseconds per key, for the size of the next job and its first sub-batch';
+COMMENT ON COLUMN bbm.migration.home_system IS 'system identifier of the server it was queued on; elsewhere (restore, clone) it does not run';
+COMMENT ON COLUMN bbm.job.epoch IS 'rises with every claim; a process with an older epoch cannot commit';
+COMMENT ON COLUMN bbm.job.unproven_starts IS 'starts since the last committed sub-batch: 3 of them mean a job that kills its server';
+
+------------------------------------------------------------------------------------------------------------------------
+-- Functions. A migration is named by its id, by its job class name while that is unambiguous, or by its configuration;
+-- the three forms of a function share one C symbol, which looks at the declared types of its arguments.
+
+CREATE FUNCTION bbm.define(name text, command text, job_arguments text[] DEFAULT '{}', scope_to text DEFAULT NULL, operation_name text DEFAULT 'update_all')
+    RETURNS void LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_define';
+COMMENT ON FUNCTION bbm.define(text, text, text[], text, text) IS 'define a job class: DML with {name} for an argument as identifier and {{name}} as literal; {table} is the migrations table, {column} its batch column';
+CREATE FUNCTION bbm.undefine(name text)
+    RETURNS boolean LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_undefine';
+COMMENT ON FUNCTION bbm.undefine(text) IS 'remove a job class; migrations that are queued keep their definition; true if there was one';
+
+CREATE FUNCTION bbm.queue(job_class_name text, table_name regclass, column_name text DEFAULT NULL, job_arguments jsonb DEFAULT '[]', command text DEFAULT NULL, scope_to text DEFAULT NULL, job_interval interval DEFAULT NULL, batch_size integer DEFAULT NULL, sub_batch_size integer DEFAULT NULL, max_batch_size integer DEFAULT NULL, pause interval DEFAULT NULL, batch_min_value anyelement DEFAULT NULL::text, batch_max_value anycompatible DEFAULT NULL::text, batching_strategy text DEFAULT 'primary_key', cursor_columns text[] DEFAULT NULL, priority integer DEFAULT 0, start boolean DEFAULT true, if_not_exists boolean DEFAULT false)
+    RETURNS bigint LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_queue';
+COMMENT ON FUNCTION bbm.queue(text, regclass, text, jsonb, text, text, interval, integer, integer, integer, interval, anyelement, anycompatible, text, text[], integer, boolean, boolean) IS 'queue a migration and return its id; the work starts after COMMIT';
+
+CREATE FUNCTION bbm.pause(id bigint, immediate boolean DEFAULT false, reason text DEFAULT NULL)
+    RETURNS boolean LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_pause';
+COMMENT ON FUNCTION bbm.pause(bigint, boolean, text) IS 'stop a migration after its current sub-batch, or at once with immediate; true if that changed anything (by id)';
+CREATE FUNCTION bbm.pause(name text, immediate boolean DEFAULT false, reason text DEFAULT NULL)
+    RETURNS boolean LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_pause';
+COMMENT ON FUNCTION bbm.pause(text, boolean, text) IS 'stop a migration after its current sub-batch, or at once with immediate; true if that changed anything (by job class name)';
+CREATE FUNCTION bbm.pause(job_class_name text, table_name regclass, column_name text, job_arguments jsonb, immediate boolean DEFAULT false, reason text DEFAULT NULL)
+    RETURNS boolean LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_pause';
+COMMENT ON FUNCTION bbm.pause(text, regclass, text, jsonb, boolean, text) IS 'stop a migration after its current sub-batch, or at once with immediate; true if that changed anything (by configuration)';
+
+CREATE FUNCTION bbm.resume(id bigint, reason text DEFAULT NULL)
+    RETURNS boolean LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_resume';
+COMMENT ON FUNCTION bbm.resume(bigint, text) IS 'let a paused migration go on; true if that changed anything (by id)';
+CREATE FUNCTION bbm.resume(name text, reason text DEFAULT NULL)
+    RETURNS boolean LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_resume';
+COMMENT ON FUNCTION bbm.resume(text, text) IS 'let a paused migration go on; true if that changed anything (by job class name)';
+CREATE FUNCTION bbm.resume(job_class_name text, table_name regclass, column_name text, job_arguments jsonb, reason text DEFAULT NULL)
+    RETURNS boolean LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_resume';
+COMMENT ON FUNCTION bbm.resume(text, regclass, text, jsonb, text) IS 'let a paused migration go on; true if that changed anything (by configuration)';
+
+CREATE FUNCTION bbm.retry(id bigint, reason text DEFAULT NULL)
+    RETURNS integer LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_retry';
+COMMENT ON FUNCTION bbm.retry(bigint, text) IS 'start a failed migration again; the number of failed jobs put back (by id)';
+CREATE FUNCTION bbm.retry(name text, reason text DEFAULT NULL)
+    RETURNS integer LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_retry';
+COMMENT ON FUNCTION bbm.retry(text, text) IS 'start a failed migration again; the number of failed jobs put back (by job class name)';
+CREATE FUNCTION bbm.retry(job_class_name text, table_name regclass, column_name text, job_arguments jsonb, reason text DEFAULT NULL)
+    RETURNS integer LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_retry';
+COMMENT ON FUNCTION bbm.retry(text, regclass, text, jsonb, text) IS 'start a failed migration again; the number of failed jobs put back (by configuration)';
+
+CREATE FUNCTION bbm.delete(id bigint, reason text DEFAULT NULL)
+    RETURNS boolean LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_delete';
+COMMENT ON FUNCTION bbm.delete(bigint, text) IS 'remove a migration, running or not; its events stay (by id)';
+CREATE FUNCTION bbm.delete(name text, reason text DEFAULT NULL)
+    RETURNS boolean LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_delete';
+COMMENT ON FUNCTION bbm.delete(text, text) IS 'remove a migration, running or not; its events stay (by job class name)';
+CREATE FUNCTION bbm.delete(job_class_name text, table_name regclass, column_name text, job_arguments jsonb, reason text DEFAULT NULL)
+    RETURNS boolean LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_delete';
+COMMENT ON FUNCTION bbm.delete(text, regclass, text, jsonb, text) IS 'remove a migration, running or not; its events stay (by configuration)';
+
+CREATE FUNCTION bbm.alter(id bigint, job_interval interval DEFAULT NULL, batch_size integer DEFAULT NULL, sub_batch_size integer DEFAULT NULL, max_batch_size integer DEFAULT NULL, pause interval DEFAULT NULL, priority integer DEFAULT NULL)
+    RETURNS void LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_alter';
+COMMENT ON FUNCTION bbm.alter(bigint, interval, integer, integer, integer, interval, integer) IS 'change the pace of a migration; NULL keeps a setting (by id)';
+CREATE FUNCTION bbm.alter(name text, job_interval interval DEFAULT NULL, batch_size integer DEFAULT NULL, sub_batch_size integer DEFAULT NULL, max_batch_size integer DEFAULT NULL, pause interval DEFAULT NULL, priority integer DEFAULT NULL)
+    RETURNS void LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_alter';
+COMMENT ON FUNCTION bbm.alter(text, interval, integer, integer, integer, interval, integer) IS 'change the pace of a migration; NULL keeps a setting (by job class name)';
+CREATE FUNCTION bbm.alter(job_class_name text, table_name regclass, column_name text, job_arguments jsonb, job_interval interval DEFAULT NULL, batch_size integer DEFAULT NULL, sub_batch_size integer DEFAULT NULL, max_batch_size integer DEFAULT NULL, pause interval DEFAULT NULL, priority integer DEFAULT NULL)
+    RETURNS void LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_alter';
+COMMENT ON FUNCTION bbm.alter(text, regclass, text, jsonb, interval, integer, integer, integer, interval, integer) IS 'change the pace of a migration; NULL keeps a setting (by configuration)';
+
+CREATE FUNCTION bbm.finalize(id bigint)
+    RETURNS void LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_finalize';
+COMMENT ON FUNCTION bbm.finalize(bigint) IS 'bring a migration to its end now and wait for it; goes on without its caller (by id)';
+CREATE FUNCTION bbm.finalize(name text)
+    RETURNS void LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_finalize';
+COMMENT ON FUNCTION bbm.finalize(text) IS 'bring a migration to its end now and wait for it; goes on without its caller (by job class name)';
+CREATE FUNCTION bbm.finalize(job_class_name text, table_name regclass, column_name text, job_arguments jsonb)
+    RETURNS void LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_finalize';
+COMMENT ON FUNCTION bbm.finalize(text, regclass, text, jsonb) IS 'bring a migration to its end now and wait for it; goes on without its caller (by configuration)';
+
+CREATE FUNCTION bbm.ensure_finished(id bigint, finalize boolean DEFAULT true)
+    RETURNS void LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_ensure_finished';
+COMMENT ON FUNCTION bbm.ensure_finished(bigint, boolean) IS 'the gate for later releases: confirm a finished migration, else finish it, else raise 55000 (by id)';
+CREATE FUNCTION bbm.ensure_finished(name text, finalize boolean DEFAULT true)
+    RETURNS void LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_ensure_finished';
+COMMENT ON FUNCTION bbm.ensure_finished(text, boolean) IS 'the gate for later releases: confirm a finished migration, else finish it, else raise 55000 (by job class name)';
+CREATE FUNCTION bbm.ensure_finished(job_class_name text, table_name regclass, column_name text, job_arguments jsonb, finalize boolean DEFAULT true)
+    RETURNS void LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_ensure_finished';
+COMMENT ON FUNCTION bbm.ensure_finished(text, regclass, text, jsonb, boolean) IS 'the gate for later releases: confirm a finished migration, else finish it, else raise 55000 (by configuration)';
+
+CREATE FUNCTION bbm.wait(id bigint, timeout interval DEFAULT NULL)
+    RETURNS boolean LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_wait';
+COMMENT ON FUNCTION bbm.wait(bigint, interval) IS 'wait until a migration is finished; false when the time is over, an error when it failed (by id)';
+CREATE FUNCTION bbm.wait(name text, timeout interval DEFAULT NULL)
+    RETURNS boolean LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_wait';
+COMMENT ON FUNCTION bbm.wait(text, interval) IS 'wait until a migration is finished; false when the time is over, an error when it failed (by job class name)';
+CREATE FUNCTION bbm.wait(job_class_name text, table_name regclass, column_name text, job_arguments jsonb, timeout interval DEFAULT NULL)
+    RETURNS boolean LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_wait';
+COMMENT ON FUNCTION bbm.wait(text, regclass, text, jsonb, interval) IS 'wait until a migration is finished; false when the time is over, an error when it failed (by configuration)';
+
+CREATE FUNCTION bbm.explain_text(id bigint)
+    RETURNS text LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_explain_text';
+COMMENT ON FUNCTION bbm.explain_text(bigint) IS 'what bbm.explain splits into lines (by id)';
+CREATE FUNCTION bbm.explain_text(name text)
+    RETURNS text LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_explain_text';
+COMMENT ON FUNCTION bbm.explain_text(text) IS 'what bbm.explain splits into lines (by job class name)';
+CREATE FUNCTION bbm.explain_text(job_class_name text, table_name regclass, column_name text, job_arguments jsonb)
+    RETURNS text LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_explain_text';
+COMMENT ON FUNCTION bbm.explain_text(text, regclass, text, jsonb) IS 'what bbm.explain splits into lines (by configuration)';
+
+CREATE FUNCTION bbm.explain(id bigint)
+    RETURNS SETOF text LANGUAGE sql VOLATILE
+    BEGIN ATOMIC SELECT line FROM pg_catalog.string_to_table(bbm.explain_text($1), pg_catalog.chr(10)) AS line; END;
+COMMENT ON FUNCTION bbm.explain(bigint) IS 'the exact statement and plan of the next sub-batch (by id)';
+CREATE FUNCTION bbm.explain(name text)
+    RETURNS SETOF text LANGUAGE sql VOLATILE
+    BEGIN ATOMIC SELECT line FROM pg_catalog.string_to_table(bbm.explain_text($1), pg_catalog.chr(10)) AS line; END;
+COMMENT ON FUNCTION bbm.explain(text) IS 'the exact statement and plan of the next sub-batch (by job class name)';
+CREATE FUNCTION bbm.explain(job_class_name text, table_name regclass, column_name text, job_arguments jsonb)
+    RETURNS SETOF text LANGUAGE sql VOLATILE
+    BEGIN ATOMIC SELECT line FROM pg_catalog.string_to_table(bbm.explain_text($1, $2, $3, $4), pg_catalog.chr(10)) AS line; END;
+COMMENT ON FUNCTION bbm.explain(text, regclass, text, jsonb) IS 'the exact statement and plan of the next sub-batch (by configuration)';
+
+CREATE FUNCTION bbm.ensure_running()
+    RETURNS boolean LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_ensure_running';
+COMMENT ON FUNCTION bbm.ensure_running() IS 'start bbms processes in this database if work is due; true if it asked for that';
+
+CREATE PROCEDURE bbm.run(id bigint DEFAULT NULL, max_time interval DEFAULT NULL)
+    LANGUAGE c AS 'MODULE_PATHNAME', 'bbm_run';
+COMMENT ON PROCEDURE bbm.run(bigint, interval) IS 'do the work here, with a commit after every sub-batch; without id: all of the caller''s migrations';
+CREATE PROCEDURE bbm.run(name text, max_time interval DEFAULT NULL)
+    LANGUAGE c AS 'MODULE_PATHNAME', 'bbm_run';
+COMMENT ON PROCEDURE bbm.run(text, interval) IS 'do the work here, with a commit after every sub-batch (by job class name)';
+
+------------------------------------------------------------------------------------------------------------------------
+-- Views. Owners see their own rows, pg_monitor sees all.
+
+CREATE VIEW bbm.workers WITH (security_barrier) AS
+    SELECT l.pid, m.id AS migration_id, m.job_class_name, m.table_name, j.id AS job_id, j.min_cursor, j.max_cursor, j.cursor,
+           j.sub_batch_size, j.sub_batches, j.rows_affected, j.started_at
+    FROM pg_catalog.pg_locks AS l
+    JOIN bbm.job AS j ON j.id = (l.classid::bigint << 32 | l.objid::bigint)
+    JOIN bbm.migration AS m ON m.id = j.migration_id
+    WHERE l.locktype = 'advisory' AND l.objsubid = 4 AND l.granted AND j.status = 'running'
+      AND l.database = (SELECT d.oid FROM pg_catalog.pg_database AS d WHERE d.datname = current_database())
+      AND (pg_has_role(m.owner_oid, 'USAGE') OR pg_has_role('pg_monitor', 'USAGE'));
+COMMENT ON VIEW bbm.workers IS 'the processes that hold a job now';
+
+CREATE VIEW bbm.migrations WITH (security_barrier) AS
+    SELECT m.id, m.job_class_name, m.table_name, m.table_oid, m.column_name, m.job_arguments, m.status, m.status_reason,
+           m.statement, m.scope_to, m.operation_name, m.batching_strategy, m.cursor_columns, m.min_cursor, m.max_cursor, m.frontier,
+           m.total_rows, m.job_interval, m.pause, m.batch_size, m.sub_batch_size, m.max_batch_size, m.priority, m.on_hold_until,
+           m.next_job_at, m.owner_name, m.jobs_succeeded, u.jobs_unfinished, u.jobs_failed,
+           m.rows_affected + u.rows_affected AS rows_affected, m.sub_batches + u.sub_batches AS sub_batches,
+           (m.work_us + u.work_us) * interval '1 microsecond' AS work_time,
+           greatest(m.longest_us, u.longest_us) * interval '1 microsecond' AS longest_sub_batch,
+           p.progress, m.created_at, m.started_at, m.finished_at
+    FROM bbm.migration AS m
+    CROSS JOIN LATERAL (
+        SELECT count(*) AS jobs_unfinished, count(*) FILTER (WHERE j.status = 'failed') AS jobs_failed,
+               coalesce(sum(j.rows_affected), 0)::bigint AS rows_affected, coalesce(sum(j.sub_batches), 0)::bigint AS sub_batches,
+               coalesce(sum(j.work_us), 0)::bigint AS work_us, coalesce(max(j.longest_us), 0) AS longest_us,
+               coalesce(sum(CASE WHEN m.cursor_types <@ '{smallint,integer,bigint}' AND cardinality(m.cursor_types) = 1
+                                 THEN j.max_cursor[1]::numeric - coalesce(j.cursor[1]::numeric, j.min_cursor[1]::numeric - 1) END), 0) AS positions
+        FROM bbm.job AS j WHERE j.migration_id = m.id AND j.status <> 'succeeded') AS u
+    CROSS JOIN LATERAL (
+        SELECT CASE WHEN m.status IN ('finished', 'finalized') THEN 1
+                    WHEN m.frontier IS NULL THEN 0
+                    WHEN m.cursor_types <@ '{smallint,integer,bigint}' AND cardinality(m.cursor_types) = 1
+                    THEN trunc(least(0.9999, greatest(0, (m.frontier[1]::numeric - m.min_cursor[1]::numeric + 1 - u.positions)
+                                                        / (m.max_cursor[1]::numeric - m.min_cursor[1]::numeric + 1))), 4)
+               END AS progress) AS p
+    WHERE pg_has_role(m.owner_oid, 'USAGE') OR pg_has_role('pg_monitor', 'USAGE');
+COMMENT ON VIEW bbm.migrations IS 'every migration with its definition and its counters; progress is by key position, NULL where the key has no arithmetic';
+
+CREATE VIEW bbm.jobs WITH (security_barrier) AS
+    SELECT j.id, j.migration_id, m.job_class_name, j.status, j.min_cursor, j.max_cursor, j.cursor, j.batch_size, j.sub_batch_size,
+           j.attempts, j.epoch, j.rows_affected, j.sub_batches, j.work_us * interval '1 microsecond' AS work_time,
+           j.longest_us * interval '1 microsecond' AS longest_sub_batch, j.retry_at, j.created_at, j.started_at, j.finished_at
+    FROM bbm.job AS j JOIN bbm.migration AS m ON m.id = j.migration_id
+    WHERE pg_has_role(m.owner_oid, 'USAGE') OR pg_has_role('pg_monitor', 'USAGE');
+COMMENT ON VIEW bbm.jobs IS 'the batches of each migration, with their key ranges and counters';
+
+CREATE VIEW bbm.job_transitions WITH (security_barrier) AS
+    SELECT t.id, t.migration_id, t.job_id, m.job_class_name, t.from_status, t.to_status, t.reason, t.sqlstate, t.message, t.detail,
+           t.hint, t.context, t.min_key, t.max_key, t.attempts, t.role_name, t.pid, t.occurred_at
+    FROM bbm.job_transition AS t JOIN bbm.migration AS m ON m.id = t.migration_id
+    WHERE pg_has_role(m.owner_oid, 'USAGE') OR pg_has_role('pg_monitor', 'USAGE');
+COMMENT ON VIEW bbm.job_transitions IS 'every change of a job''s status: from, to, when, by whom, why';
+
+CREATE VIEW bbm.failures WITH (security_barrier) AS
+    SELECT t.id, t.migration_id, t.job_class_name, t.job_id, t.min_key, t.max_key, t.attempts, t.sqlstate, t.message, t.detail, t.hint,
+           t.context, t.occurred_at AS failed_at
+    FROM bbm.job_transitions AS t WHERE t.sqlstate IS NOT NULL;
+COMMENT ON VIEW bbm.failures IS 'every error met in a batch, whole, with its key range';
+
+CREATE VIEW bbm.events WITH (security_barrier) AS
+    SELECT e.id, e.migration_id, e.job_class_name, e.table_name, e.event, e.from_status, e.to_status, e.reason, e.sqlstate, e.message,
+           e.detail, e.role_name, e.pid, e.occurred_at
+    FROM bbm.event AS e
+    WHERE pg_has_role(e.owner_oid, 'USAGE') OR pg_has_role('pg_monitor', 'USAGE');
+COMMENT ON VIEW bbm.events IS 'every change of a migration: from, to, when, by whom, why';
+
+CREATE VIEW bbm.job_classes AS
+    SELECT c.name, c.command, c.job_arguments, c.scope_to, c.operation_name, coalesce(c.owner_name, 'built in') AS owner_name, c.defined_at
+    FROM bbm.job_class AS c;
+COMMENT ON VIEW bbm.job_classes IS 'the definitions that bbm.queue knows by name';
+
+CREATE VIEW bbm.status WITH (security_barrier) AS
+    SELECT m.id, left(m.job_class_name, 24) AS name, left(m.table_name, 20) AS table_name, m.status,
+           CASE WHEN m.progress IS NULL THEN '   ?' ELSE
+                '[' || rpad(repeat('#', floor(m.progress * 12)::integer), 12, '-') || '] ' || lpad(trunc(m.progress * 100, 1)::text, 5) || '%' END AS progress,
+           m.rows_affected AS rows,
+           (m.rows_affected / nullif(extract(epoch FROM m.work_time), 0))::bigint AS rows_per_s,
+           CASE WHEN m.status IN ('active', 'finalizing') AND m.progress > 0 AND m.job_interval = '0' AND m.pause = '0'
+                THEN date_trunc('second', m.work_time * ((1 - m.progress) / m.progress)::double precision) END AS eta,
+           (SELECT count(*) FROM bbm.workers AS w WHERE w.migration_id = m.id) AS workers,
+           left(CASE WHEN m.status = 'failed' THEN coalesce(m.status_reason, '')
+                     WHEN m.status = 'paused' THEN coalesce(m.status_reason, '')
+                     WHEN m.on_hold_until > now() THEN 'on hold until ' || to_char(m.on_hold_until, 'HH24:MI:SS')
+                     WHEN m.status = 'active' AND m.next_job_at > now() THEN 'next job at ' || to_char(m.next_job_at, 'HH24:MI:SS')
+                     WHEN m.jobs_failed > 0 AND m.status IN ('active', 'finalizing') THEN m.jobs_failed || ' jobs to retry'
+                     ELSE '' END, 24) AS note
+    FROM bbm.migrations AS m;
+COMMENT ON VIEW bbm.status IS 'one line a migration, at most 120 columns, made for \watch';
+
+------------------------------------------------------------------------------------------------------------------------
+-- Privileges and dumps.
+
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA bbm FROM PUBLIC;
+REVOKE ALL ON ALL PROCEDURES IN SCHEMA bbm FROM PUBLIC;
+GRANT SELECT ON bbm.status, bbm.migrations, bbm.jobs, bbm.failures, bbm.workers, bbm.events, bbm.job_transitions, bbm.job_classes TO PUBLIC;
+GRANT USAGE ON SCHEMA bbm TO pg_monitor;
+
+SELECT pg_extension_config_dump('bbm.job_class', 'WHERE owner_oid IS NOT NULL');
+SELECT pg_extension_config_dump('bbm.migration', '');
+SELECT pg_extension_config_dump('bbm.migration_id_seq', '');
+SELECT pg_extension_config_dump('bbm.job', '');
+SELECT pg_extension_config_dump('bbm.job_id_seq', '');
+SELECT pg_extension_config_dump('bbm.event', '');
+SELECT pg_extension_config_dump('bbm.event_id_seq', '');
+SELECT pg_extension_config_dump('bbm.job_transition', '');
+SELECT pg_extension_config_dump('bbm.job_transition_id_seq', '');

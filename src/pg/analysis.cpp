@@ -1,0 +1,362 @@
+#include "pg/analysis.hpp"
+
+#include "pg/memory.hpp"
+#include "pg/report.hpp"
+
+#include <cstring>
+
+extern "C" {
+#include "postgres.h"
+
+#include "access/stratnum.h"
+#include "access/sysattr.h"
+#include "access/table.h"
+#include "catalog/pg_am.h"
+#include "catalog/pg_type.h"
+#include "commands/defrem.h"
+#include "executor/spi.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "parser/analyze.h"
+#include "parser/parse_coerce.h"
+#include "parser/parse_collate.h"
+#include "parser/parse_expr.h"
+#include "parser/parse_node.h"
+#include "parser/parse_relation.h"
+#include "parser/parser.h"
+#include "parser/parsetree.h"
+#include "rewrite/rewriteManip.h"
+#include "utils/lsyscache.h"
+#include "utils/plancache.h"
+}
+
+// Before 16 the walkers are declared without parameters, which C++ reads as "none".
+#if PG_VERSION_NUM >= 160000
+#define BBM_WALKER(function) function
+#else
+#define BBM_WALKER(function) reinterpret_cast<bool (*)()>(reinterpret_cast<void (*)()>(function))
+#endif
+
+namespace bbm::pg {
+
+namespace {
+
+// One statement at a time is watched, as one is prepared at a time.
+const char *watched_text = nullptr;
+const RangeCommand *watched_command = nullptr;
+CommandFacts *wanted_facts = nullptr;
+bool seen = false;
+
+post_parse_analyze_hook_type next_hook = nullptr;
+
+// Where the range goes: a query and the index of the migration's table in it.
+struct Target {
+    Query *query;
+    int index;
+};
+
+enum class Side { absent, inner, outer };
+
+// On which side of outer joins does the range table entry stand? A row of the nullable side may be missing from the
+// join, so that filtering it does not restrict the result.
+Side side_of(Node *node, int index) {
+    if (IsA(node, RangeTblRef))
+        return reinterpret_cast<RangeTblRef *>(node)->rtindex == index ? Side::inner : Side::absent;
+    if (IsA(node, FromExpr)) {
+        ListCell *cell;
+        foreach (cell, reinterpret_cast<FromExpr *>(node)->fromlist) {
+            const Side side = side_of(static_cast<Node *>(lfirst(cell)), index);
+            if (side != Side::absent)
+                return side;
+        }
+        return Side::absent;
+    }
+    if (!IsA(node, JoinExpr))
+        return Side::absent;
+    const auto *join = reinterpret_cast<JoinExpr *>(node);
+    const Side left = side_of(join->larg, index);
+    const Side side = left != Side::absent ? left : side_of(join->rarg, index);
+    if (side == Side::absent || join->jointype == JOIN_INNER)
+        return side;
+    const bool kept = (left != Side::absent && join->jointype == JOIN_LEFT) ||
+                      (left == Side::absent && join->jointype == JOIN_RIGHT);
+    return kept ? side : Side::outer;
+}
+
+int index_of_table(Query *query, Oid table) {
+    for (int i = 1; i <= list_length(query->rtable); ++i) {
+        const RangeTblEntry *entry = rt_fetch(i, query->rtable);
+        if (entry->rtekind == RTE_RELATION && entry->relid == table)
+            return i;
+    }
+    return 0;
+}
+
+// The SELECT of an INSERT ... SELECT, or nothing.
+Query *select_of_insert(Query *insert) {
+    if (list_length(insert->jointree->fromlist) != 1)
+        return nullptr;
+    Node *item = static_cast<Node *>(linitial(insert->jointree->fromlist));
+    if (!IsA(item, RangeTblRef))
+        return nullptr;
+    const RangeTblEntry *entry = rt_fetch(reinterpret_cast<RangeTblRef *>(item)->rtindex, insert->rtable);
+    return entry->rtekind == RTE_SUBQUERY ? entry->subquery : nullptr;
+}
+
+// A query without an index: the command does not work on the migration's table.
+Target find_target(Query *query, Oid table) {
+    if (query->commandType == CMD_UPDATE || query->commandType == CMD_DELETE) {
+        const bool is_target = rt_fetch(query->resultRelation, query->rtable)->relid == table;
+        return {query, is_target ? query->resultRelation : 0};
+    }
+    if (query->commandType != CMD_INSERT)
+        return {query, 0};
+    Query *select = select_of_insert(query);
+    if (select == nullptr)
+        return {query, 0};
+    const int index = index_of_table(select, table);
+    return {select, index != 0 && side_of(reinterpret_cast<Node *>(select->jointree), index) != Side::absent ? index : 0};
+}
+
+CommandFacts::Kind kind_of(const Query *query) {
+    switch (query->commandType) {
+    case CMD_UPDATE:
+        return CommandFacts::Kind::update;
+    case CMD_DELETE:
+        return CommandFacts::Kind::remove;
+    case CMD_INSERT:
+        return CommandFacts::Kind::insert;
+    case CMD_SELECT:
+        return CommandFacts::Kind::select;
+    case CMD_MERGE:
+        return CommandFacts::Kind::merge;
+    default:
+        return CommandFacts::Kind::other;
+    }
+}
+
+bool assigns(Query *query, const RangeCommand &command) {
+    if (query->commandType != CMD_UPDATE || rt_fetch(query->resultRelation, query->rtable)->relid != command.table)
+        return false;
+    ListCell *cell;
+    foreach (cell, query->targetList) {
+        const auto *entry = static_cast<TargetEntry *>(lfirst(cell));
+        if (!entry->resjunk && entry->resno == command.key.number)
+            return true;
+    }
+    return false;
+}
+
+void collect(Query *query, Target target, const RangeCommand &command, CommandFacts &facts) {
+    facts.kind = kind_of(query);
+    facts.assigns_key = assigns(query, command);
+    facts.drives_table = target.index != 0;
+    facts.has_modifying_cte = query->hasModifyingCTE;
+    if (target.index == 0)
+        return;
+    const Query *driver = target.query;
+    facts.on_outer_side = side_of(reinterpret_cast<Node *>(driver->jointree), target.index) == Side::outer;
+    facts.has_limit = driver->limitCount != nullptr || driver->limitOffset != nullptr;
+    facts.has_aggregates = driver->hasAggs || driver->groupClause != NIL || driver->groupingSets != NIL ||
+                           driver->distinctClause != NIL || driver->havingQual != nullptr;
+    facts.has_windows = driver->hasWindowFuncs;
+    facts.has_set_operations = driver->setOperations != nullptr;
+    facts.has_row_locks = driver->rowMarks != NIL;
+}
+
+// The statement names the key column now, so its user must be allowed to read it.
+void require_select(Query *query, int index, Bitmapset *columns) {
+    RangeTblEntry *entry = rt_fetch(index, query->rtable);
+#if PG_VERSION_NUM >= 160000
+    RTEPermissionInfo *permissions = getRTEPermissionInfo(query->rteperminfos, entry);
+#else
+    RangeTblEntry *permissions = entry;
+#endif
+    permissions->requiredPerms |= ACL_SELECT;
+    permissions->selectedCols = bms_add_members(permissions->selectedCols, columns);
+}
+
+Oid comparison_operator(Oid type, StrategyNumber strategy) {
+    const Oid family = get_opclass_family(GetDefaultOpClass(type, BTREE_AM_OID));
+    return get_opfamily_member(family, type, type, static_cast<int16>(strategy));
+}
+
+// key >= $1, or key <= $2, by the operator of the index and not by a name on somebody's search_path.
+Node *key_condition(const KeyColumn &key, int index, StrategyNumber strategy, int parameter) {
+    int32 modifier;
+    Oid type, collation;
+    get_atttypetypmodcoll(watched_command->table, key.number, &type, &modifier, &collation);
+    Var *column = makeVar(index, key.number, type, modifier, collation, 0);
+    Param *bound = makeNode(Param);
+    bound->paramkind = PARAM_EXTERN;
+    bound->paramid = parameter;
+    bound->paramtype = type;
+    bound->paramtypmod = -1;
+    bound->paramcollid = get_typcollation(type);
+    bound->location = -1;
+    Expr *condition = make_opclause(comparison_operator(type, strategy), BOOLOID, false, reinterpret_cast<Expr *>(column),
+                                    reinterpret_cast<Expr *>(bound), InvalidOid, collation);
+    set_opfuncid(reinterpret_cast<OpExpr *>(condition));
+    return reinterpret_cast<Node *>(condition);
+}
+
+void add_condition(Query *query, Node *condition) {
+    query->jointree->quals = make_and_qual(query->jointree->quals, condition);
+}
+
+void add_range(Target target) {
+    const KeyColumn &key = watched_command->key;
+    add_condition(target.query, key_condition(key, target.index, BTGreaterEqualStrategyNumber, 1));
+    add_condition(target.query, key_condition(key, target.index, BTLessEqualStrategyNumber, 2));
+    require_select(target.query, target.index, bms_make_singleton(key.number - FirstLowInvalidHeapAttributeNumber));
+}
+
+// The expression that `scope_to` consists of, and nothing behind it.
+Node *parse_condition(Text scope) {
+    const List *statements = raw_parser(c_string(scope), RAW_PARSE_PLPGSQL_EXPR);
+    const auto *select = reinterpret_cast<SelectStmt *>(linitial_node(RawStmt, statements)->stmt);
+    const bool plain = list_length(statements) == 1 && list_length(select->targetList) == 1 && select->fromClause == NIL &&
+                       select->whereClause == nullptr && select->groupClause == NIL && select->havingClause == nullptr &&
+                       select->windowClause == NIL && select->sortClause == NIL && select->limitCount == nullptr &&
+                       select->limitOffset == nullptr && select->lockingClause == NIL && select->op == SETOP_NONE &&
+                       select->distinctClause == NIL;
+    if (!plain)
+        raise(Refusal{"42601", format("scope_to is not a condition: %s", c_string(scope)), {}, {}});
+    return linitial_node(ResTarget, select->targetList)->val;
+}
+
+// Analysed against the table alone, so that other tables of the command cannot make its names ambiguous.
+void add_scope(Target target) {
+    Relation relation = table_open(watched_command->table, AccessShareLock);
+    ParseState *state = make_parsestate(nullptr);
+    ParseNamespaceItem *item = addRangeTableEntryForRelation(state, relation, AccessShareLock, nullptr, false, true);
+    addNSItemToQuery(state, item, false, true, true);
+    Node *condition = transformExpr(state, parse_condition(watched_command->scope), EXPR_KIND_WHERE);
+    condition = coerce_to_boolean(state, condition, "scope_to");
+    assign_expr_collations(state, condition);
+    ChangeVarNodes(condition, 1, target.index, 0);
+    add_condition(target.query, condition);
+    target.query->hasSubLinks = target.query->hasSubLinks || state->p_hasSubLinks;
+#if PG_VERSION_NUM >= 160000
+    require_select(target.query, target.index, item->p_perminfo->selectedCols);
+#else
+    require_select(target.query, target.index, item->p_rte->selectedCols);
+#endif
+    table_close(relation, AccessShareLock);
+}
+
+void on_watched(Query *query) {
+    // EXPLAIN carries the analysed statement inside.
+    if (query->commandType == CMD_UTILITY && IsA(query->utilityStmt, ExplainStmt))
+        query = castNode(Query, reinterpret_cast<ExplainStmt *>(query->utilityStmt)->query);
+    const Target target = query->commandType == CMD_UTILITY ? Target{query, 0} : find_target(query, watched_command->table);
+    if (wanted_facts != nullptr)
+        collect(query, target, *watched_command, *wanted_facts);
+    if (!watched_command->has_placeholders && target.index != 0) {
+        add_range(target);
+        if (!watched_command->scope.empty())
+            add_scope(target);
+    }
+    seen = true;
+}
+
+void after_analysis(ParseState *state, Query *query, JumbleState *jumble) {
+    if (next_hook != nullptr)
+        next_hook(state, query, jumble);
+    if (watched_text != nullptr && state->p_sourcetext != nullptr && std::strcmp(state->p_sourcetext, watched_text) == 0)
+        on_watched(query);
+}
+
+struct ReferenceCount {
+    Oid table;
+    int references;
+};
+
+bool count_in(Node *node, void *context) {
+    if (node == nullptr)
+        return false;
+    if (!IsA(node, Query))
+        return expression_tree_walker(node, BBM_WALKER(count_in), context);
+    auto *count = static_cast<ReferenceCount *>(context);
+    auto *query = reinterpret_cast<Query *>(node);
+    ListCell *cell;
+    foreach (cell, query->rtable) {
+        const auto *entry = static_cast<RangeTblEntry *>(lfirst(cell));
+        count->references += entry->rtekind == RTE_RELATION && entry->relid == count->table;
+    }
+    return query_tree_walker(query, BBM_WALKER(count_in), context, 0);
+}
+
+bool find_parameters(Node *node, void *context) {
+    if (node == nullptr)
+        return false;
+    if (IsA(node, ParamRef)) {
+        auto *facts = static_cast<CommandFacts *>(context);
+        const int number = reinterpret_cast<ParamRef *>(node)->number;
+        facts->uses_lower = facts->uses_lower || number == 1;
+        facts->uses_upper = facts->uses_upper || number == 2;
+        facts->has_other_placeholders = facts->has_other_placeholders || number > 2;
+        return false;
+    }
+    return raw_expression_tree_walker(node, BBM_WALKER(find_parameters), context);
+}
+
+bool can_be_walked(const Node *statement) {
+    return IsA(statement, SelectStmt) || IsA(statement, InsertStmt) || IsA(statement, UpdateStmt) ||
+           IsA(statement, DeleteStmt) || IsA(statement, MergeStmt);
+}
+
+} // namespace
+
+void install_command_hook() {
+    next_hook = post_parse_analyze_hook;
+    post_parse_analyze_hook = after_analysis;
+}
+
+void watch(const char *text, const RangeCommand &command, CommandFacts *facts) {
+    watched_text = text;
+    watched_command = &command;
+    wanted_facts = facts;
+    seen = false;
+}
+
+void unwatch() {
+    watched_text = nullptr;
+    watched_command = nullptr;
+    wanted_facts = nullptr;
+}
+
+bool take_seen() {
+    const bool was_seen = seen;
+    seen = false;
+    return was_seen;
+}
+
+CommandFacts parse_command(Text command) {
+    CommandFacts facts;
+    List *statements = raw_parser(c_string(command), RAW_PARSE_DEFAULT);
+    facts.statements = list_length(statements);
+    if (facts.statements != 1)
+        return facts;
+    Node *statement = linitial_node(RawStmt, statements)->stmt;
+    if (!can_be_walked(statement))
+        return facts;
+    facts.kind = CommandFacts::Kind::select; // one that can be analysed; which one is told then
+    (void)find_parameters(statement, &facts);
+    return facts;
+}
+
+void count_references(void *plan, std::uint32_t table, CommandFacts &facts) {
+    ReferenceCount count{table, 0};
+    ListCell *source_cell;
+    foreach (source_cell, SPI_plan_get_plan_sources(static_cast<SPIPlanPtr>(plan))) {
+        const auto *source = static_cast<CachedPlanSource *>(lfirst(source_cell));
+        facts.is_rewritten = facts.is_rewritten || list_length(source->query_list) != 1;
+        ListCell *cell;
+        foreach (cell, source->query_list)
+            (void)count_in(static_cast<Node *>(lfirst(cell)), &count);
+    }
+    facts.references = count.references;
+}
+
+} // namespace bbm::pg

@@ -1,0 +1,51 @@
+#include "pg/attempt.hpp"
+
+#include "pg/clock.hpp"
+#include "pg/memory.hpp"
+
+extern "C" {
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "utils/elog.h"
+}
+
+namespace bbm::pg::detail {
+
+namespace {
+
+Text text_of(const char *text, Arena keep) { return text == nullptr ? Text{} : copy(Text(text), keep); }
+
+void take_error(Arena keep, Failure &failure) {
+    ErrorData *error = CopyErrorData();
+    FlushErrorState();
+    failure = {copy(Text(unpack_sql_state(error->sqlerrcode)), keep), text_of(error->message, keep),
+               text_of(error->detail, keep), text_of(error->hint, keep), text_of(error->context, keep)};
+    FreeErrorData(error);
+}
+
+} // namespace
+
+bool attempt(void (*body)(void *), void *argument, Arena keep, Failure &failure) {
+    const MemoryContext outer = CurrentMemoryContext;
+    PG_TRY();
+    {
+        body(argument);
+    }
+    PG_CATCH();
+    {
+        MemoryContextSwitchTo(outer); // CopyErrorData refuses to work in ErrorContext
+        HOLD_INTERRUPTS();
+        stop_statement_timer();
+        take_error(keep, failure);
+        AbortCurrentTransaction();
+        MemoryContextSwitchTo(outer);
+        RESUME_INTERRUPTS();
+        return false;
+    }
+    PG_END_TRY();
+    return true;
+}
+
+} // namespace bbm::pg::detail

@@ -1,0 +1,168 @@
+#include "pg/catalog.hpp"
+
+#include "pg/memory.hpp"
+#include "pg/report.hpp"
+
+extern "C" {
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/relation.h"
+#include "access/table.h"
+#include "catalog/catalog.h"
+#include "catalog/pg_am.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_index.h"
+#include "catalog/pg_inherits.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+}
+
+namespace bbm::pg {
+
+namespace {
+
+constexpr char kWrongObjectType[] = "42809";
+constexpr char kUndefinedTable[] = "42P01";
+constexpr char kUndefinedColumn[] = "42703";
+constexpr char kNoUsableKey[] = "42P16"; // invalid_table_definition
+constexpr char kUnsupported[] = "0A000";
+
+const char *kind_name(char kind) {
+    switch (kind) {
+    case RELKIND_VIEW:
+        return "a view";
+    case RELKIND_MATVIEW:
+        return "a materialized view";
+    case RELKIND_FOREIGN_TABLE:
+        return "a foreign table";
+    case RELKIND_PARTITIONED_TABLE:
+        return "a partitioned table";
+    case RELKIND_SEQUENCE:
+        return "a sequence";
+    case RELKIND_INDEX:
+    case RELKIND_PARTITIONED_INDEX:
+        return "an index";
+    default:
+        return "not a table";
+    }
+}
+
+const char *plain(Text text) { return c_string(text); }
+
+// Does the index make one column unique for all rows, at every moment?
+bool makes_unique(Relation index, AttrNumber column) {
+    const Form_pg_index form = index->rd_index;
+    return form->indisunique && form->indimmediate && form->indisvalid && form->indislive && form->indnkeyatts == 1 &&
+           form->indkey.values[0] == column && index->rd_rel->relam == BTREE_AM_OID &&
+           heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, nullptr);
+}
+
+bool has_unique_index(Relation table, AttrNumber column) {
+    bool found = false;
+    List *indexes = RelationGetIndexList(table);
+    ListCell *cell;
+    foreach (cell, indexes) {
+        Relation index = index_open(lfirst_oid(cell), AccessShareLock);
+        found = found || makes_unique(index, column);
+        index_close(index, AccessShareLock);
+    }
+    list_free(indexes);
+    return found;
+}
+
+// The only column of the primary key, or none.
+AttrNumber primary_key_column(Relation table) {
+    AttrNumber column = InvalidAttrNumber;
+    List *indexes = RelationGetIndexList(table);
+    ListCell *cell;
+    foreach (cell, indexes) {
+        Relation index = index_open(lfirst_oid(cell), AccessShareLock);
+        if (index->rd_index->indisprimary && index->rd_index->indnkeyatts == 1)
+            column = index->rd_index->indkey.values[0];
+        index_close(index, AccessShareLock);
+    }
+    list_free(indexes);
+    return column;
+}
+
+Refusal find_key_in(Relation table, Text column, KeyColumn &key) {
+    const char *table_text = RelationGetRelationName(table);
+    const AttrNumber number = column.empty() ? primary_key_column(table) : get_attnum(RelationGetRelid(table), plain(column));
+    if (column.empty() && number == InvalidAttrNumber)
+        return {kNoUsableKey, format("table \"%s\" has no single-column primary key to batch over", table_text), {},
+                "Name a column with column_name: it must be NOT NULL and have a unique index of its own."};
+    if (number <= 0)
+        return {kUndefinedColumn, format("column \"%s\" of relation \"%s\" does not exist", plain(column), table_text), {}, {}};
+    const Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(table), number - 1);
+    if (!attribute->attnotnull || !has_unique_index(table, number))
+        return {kNoUsableKey, format("column \"%s\" of table \"%s\" cannot be batched over", NameStr(attribute->attname), table_text),
+                "The column must be NOT NULL and have a valid, complete unique index of its own.",
+                format("CREATE UNIQUE INDEX CONCURRENTLY ON %s (%s);", table_name(RelationGetRelid(table)).data(),
+                       quote_identifier(NameStr(attribute->attname)))};
+    if (attribute->atttypid != INT2OID && attribute->atttypid != INT4OID && attribute->atttypid != INT8OID)
+        return {kUnsupported, format("column \"%s\" of table \"%s\" has type %s", NameStr(attribute->attname), table_text,
+                                     format_type_be(attribute->atttypid)),
+                "Migrations walk columns of type smallint, integer or bigint.", {}};
+    key = {copy(Text(NameStr(attribute->attname)), current_arena()), attribute->atttypid,
+           Text(format_type_be(attribute->atttypid)), number};
+    return {};
+}
+
+} // namespace
+
+Text table_name(std::uint32_t table) {
+    HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(table));
+    if (!HeapTupleIsValid(tuple))
+        return {};
+    const auto *form = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple));
+    const char *schema = get_namespace_name(form->relnamespace);
+    const Text name(schema == nullptr ? "" : quote_qualified_identifier(schema, NameStr(form->relname)));
+    ReleaseSysCache(tuple);
+    return name;
+}
+
+Refusal check_table(std::uint32_t table) {
+    Relation relation = try_relation_open(table, AccessShareLock);
+    if (relation == nullptr)
+        return {kUndefinedTable, format("relation with OID %u does not exist", table), {}, {}};
+    const char *name = RelationGetRelationName(relation);
+    Refusal refusal;
+    if (relation->rd_rel->relkind == RELKIND_PARTITIONED_TABLE)
+        refusal = {kWrongObjectType, format("cannot queue a migration on \"%s\"", name), "It is a partitioned table.",
+                   "Queue the migration on each of its partitions."};
+    else if (relation->rd_rel->relkind != RELKIND_RELATION)
+        refusal = {kWrongObjectType, format("cannot queue a migration on \"%s\"", name),
+                   format("It is %s.", kind_name(relation->rd_rel->relkind)), "Name an ordinary table."};
+    else if (IsCatalogRelation(relation) || IsToastRelation(relation))
+        refusal = {kWrongObjectType, format("cannot queue a migration on \"%s\"", name), "It is a system catalog.", {}};
+    else if (relation->rd_rel->relpersistence == RELPERSISTENCE_TEMP)
+        refusal = {kWrongObjectType, format("cannot queue a migration on \"%s\"", name),
+                   "It is a temporary table, which no other session can read.", {}};
+    else if (has_subclass(table))
+        refusal = {kWrongObjectType, format("cannot queue a migration on \"%s\"", name),
+                   "Other tables inherit from it, so that its key is not unique.", "Queue the migration on tables without children."};
+    relation_close(relation, AccessShareLock);
+    return refusal;
+}
+
+Refusal find_key(std::uint32_t table, Text column, KeyColumn &key) {
+    Relation relation = relation_open(table, AccessShareLock);
+    const Refusal refusal = find_key_in(relation, column, key);
+    relation_close(relation, AccessShareLock);
+    return refusal;
+}
+
+std::int64_t estimated_rows(std::uint32_t table) {
+    Relation relation = relation_open(table, AccessShareLock);
+    const auto rows = static_cast<std::int64_t>(relation->rd_rel->reltuples);
+    relation_close(relation, AccessShareLock);
+    return rows;
+}
+
+} // namespace bbm::pg

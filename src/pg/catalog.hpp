@@ -1,0 +1,28 @@
+// What the catalogs say about the table of a migration and its key.
+#pragma once
+
+#include "core/types.hpp"
+
+namespace bbm::pg {
+
+// The table's name now, qualified and quoted, in the current memory context; empty if it is gone.
+Text table_name(std::uint32_t table);
+
+// A reason why a table of this kind cannot be migrated, or nothing.
+Refusal check_table(std::uint32_t table);
+
+struct KeyColumn {
+    Text name;
+    std::uint32_t type = 0;
+    Text type_name; // as a cast accepts it
+    std::int16_t number = 0;
+};
+
+// The column to walk by: the named one, or that of the primary key when the name is empty. It must be NOT NULL and carry
+// a unique index of its own, so that a range of its values is a range of rows.
+Refusal find_key(std::uint32_t table, Text column, KeyColumn &key);
+
+// The planner's estimate of the rows, -1 where it has none.
+std::int64_t estimated_rows(std::uint32_t table);
+
+} // namespace bbm::pg

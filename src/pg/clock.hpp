@@ -1,0 +1,38 @@
+// Time and sleep. Timestamps say when something is due and never decide correctness; durations come from a clock that
+// nobody sets back.
+#pragma once
+
+#include "core/types.hpp"
+
+namespace bbm::pg {
+
+Micros now();       // microseconds since PostgreSQL's epoch, by the wall clock
+Micros stopwatch(); // microseconds of a monotonic clock
+double jitter();    // [0, 1)
+
+enum class Cancel {
+    raises,  // a cancel request is an ERROR: the process serves a client
+    ignored, // a cancel request ends a sleep and nothing else: the process serves bbm
+};
+
+// Sleeps on the latch until the deadline, a signal, or somebody sets the latch. Re-reads the configuration if asked to.
+// Ends the process when it is told to die or the postmaster is gone.
+void sleep_until(Micros deadline, Cancel cancel);
+// Between two pieces of work: dies, re-reads the configuration.
+void check_signals(Cancel cancel);
+
+// While cancel requests are held they wait; a worker lets them through only around the user's statement, so that a
+// cancel never hits bookkeeping.
+void hold_cancel();
+void release_cancel();
+void forget_cancel(); // a request that came too late
+
+// Cancels the running statement after that long, as statement_timeout would in a client's session.
+void start_statement_timer(Micros limit);
+void stop_statement_timer();
+
+// What pg_stat_activity shows.
+void show_activity(Text running);
+void show_idle();
+
+} // namespace bbm::pg

@@ -1,0 +1,37 @@
+// Who runs what. A worker's session is its owner's; only bookkeeping is done as the extension's owner, for the length
+// of one fixed statement.
+#pragma once
+
+#include "core/types.hpp"
+
+namespace bbm::pg {
+
+// Between the two: SQL text that is a constant of ours, nothing of the user's. Not to be nested. An abort undoes both.
+void become_extension_owner();
+void become_oneself();
+
+struct Role {
+    std::uint32_t oid;
+    Text name; // in the current memory context
+};
+Role current_role();
+bool is_superuser();
+bool can_log_in(std::uint32_t role);
+// Has the current user the rights of that role? Dropped roles: only superusers.
+bool may_act_as(std::uint32_t role);
+
+std::int64_t system_identifier();
+std::uint32_t current_database();
+Text current_search_path(); // as written, in the current memory context
+bool in_recovery();
+int process_id();
+
+// Locks the extension against DROP for the rest of the transaction; false if it is gone.
+bool lock_extension();
+
+enum class Scope { session, transaction };
+// What holds for the user's statement in a session that nobody watches: RLS raises instead of hiding rows, locks are not
+// waited for long, nothing runs in parallel, the search_path is the one the command was queued with.
+void apply_owners_settings(Text search_path, Micros lock_timeout, Scope scope);
+
+} // namespace bbm::pg

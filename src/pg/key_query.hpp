@@ -1,0 +1,37 @@
+// Looks for the keys of the next range, as the current user and always by the index.
+#pragma once
+
+#include "core/keyset.hpp"
+#include "core/types.hpp"
+#include "pg/memory.hpp"
+
+#include <optional>
+
+namespace bbm::pg {
+
+// One process walks one table at a time; a second call replaces the first.
+void prepare_key_queries(const KeyWalk &walk, std::uint32_t key_type);
+void release_key_queries();
+
+struct Lower {
+    LowerBound kind;
+    Key key;
+};
+
+struct NextRange {
+    Range range;
+    bool is_last; // fewer keys than asked for were left below the upper bound, which ends the range
+};
+
+// The range of the next `keys` keys up to `upper`, or nothing if no key is left.
+std::optional<NextRange> find_next_range(Lower lower, Key upper, int keys, Arena arena);
+
+// The smallest and the greatest key of a table, or nothing if it is empty.
+std::optional<Range> find_whole_range(const KeyWalk &walk, Arena arena);
+
+// A key value in its type's own form; raises the type's error if it is none.
+Text normal_form(Text value, std::uint32_t type);
+// Is a <= b, by the type's default order?
+bool is_ordered(Text a, Text b, std::uint32_t type);
+
+} // namespace bbm::pg

@@ -1,0 +1,45 @@
+#include "pg/locks.hpp"
+
+extern "C" {
+#include "postgres.h"
+
+#include "access/relation.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "storage/lock.h"
+}
+
+namespace bbm::pg {
+
+namespace {
+
+LOCKTAG tag_of(LockClass lock_class, std::int64_t id) {
+    LOCKTAG tag;
+    SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, static_cast<uint32>(static_cast<std::uint64_t>(id) >> 32),
+                         static_cast<uint32>(id), static_cast<uint16>(lock_class));
+    tag.locktag_lockmethodid = DEFAULT_LOCKMETHOD; // freed by an abort, unlike the advisory method's
+    return tag;
+}
+
+} // namespace
+
+bool try_lock(LockClass lock_class, std::int64_t id) {
+    const LOCKTAG tag = tag_of(lock_class, id);
+    return LockAcquire(&tag, ExclusiveLock, true, true) != LOCKACQUIRE_NOT_AVAIL;
+}
+
+void unlock(LockClass lock_class, std::int64_t id) {
+    const LOCKTAG tag = tag_of(lock_class, id);
+    (void)LockRelease(&tag, ExclusiveLock, true);
+}
+
+bool blocks_writers_of(std::uint32_t table) {
+    Relation relation = try_relation_open(table, AccessShareLock);
+    if (relation == nullptr)
+        return false;
+    const bool blocks = CheckRelationLockedByMe(relation, ShareLock, true);
+    relation_close(relation, AccessShareLock);
+    return blocks;
+}
+
+} // namespace bbm::pg

@@ -1,0 +1,24 @@
+// Liveness: a process that does something holds a lock that says so, and the lock goes with the process. These locks are
+// only ever tried, never waited for, so they take part in no deadlock. No timeouts, no leases.
+//
+// They are session locks that an aborted transaction frees: after an error in a client's session nothing is left behind,
+// and a worker claims its job anew. SQL cannot reach them (advisory locks use other lock classes), so a user's statement
+// cannot free them either.
+#pragma once
+
+#include <cstdint>
+
+namespace bbm::pg {
+
+enum class LockClass : std::uint16_t {
+    scheduler = 3, // id: 0. 1 and 2 are SQL's advisory locks
+    job = 4,       // id: the job's; the views look for it in pg_locks
+};
+
+bool try_lock(LockClass lock_class, std::int64_t id);
+void unlock(LockClass lock_class, std::int64_t id);
+
+// Does this process hold a lock on the table that DML of another process would have to wait for?
+bool blocks_writers_of(std::uint32_t table);
+
+} // namespace bbm::pg

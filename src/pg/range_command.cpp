@@ -1,0 +1,163 @@
+#include "pg/range_command.hpp"
+
+#include "pg/analysis.hpp"
+#include "pg/memory.hpp"
+#include "pg/report.hpp"
+
+extern "C" {
+#include "postgres.h"
+
+#include "executor/spi.h"
+#include "nodes/parsenodes.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/plancache.h"
+}
+
+namespace bbm::pg {
+
+namespace {
+
+// Makes the text unlike any statement that a trigger or function of the user's may run meanwhile.
+constexpr char kPlain[] = "/* bbm */ ";
+constexpr char kExplain[] = "EXPLAIN (VERBOSE) /* bbm */ ";
+
+// The prepared command; everything in it lives in `context`, the plan in PostgreSQL's cache.
+struct Prepared {
+    Context context;
+    RangeCommand command;
+    SPIPlanPtr plan;
+};
+
+Prepared prepared = {};
+
+const char *text_of(const char *prefix, const RangeCommand &command, Arena arena) {
+    String &text = make<String>(arena);
+    text.append(prefix);
+    text.append(command.text.data(), command.text.size());
+    return text.c_str();
+}
+
+Datum key_datum(const KeyColumn &key, Text value) {
+    Oid input, argument;
+    getTypeInputInfo(key.type, &input, &argument);
+    return OidInputFunctionCall(input, c_string(value), argument, -1);
+}
+
+void check_code(int code) {
+    if (code < 0)
+        elog(ERROR, "could not run the command of a migration: %s", SPI_result_code_string(code));
+}
+
+// Both parameters have the key's type.
+SPIPlanPtr analyse(const char *text, const RangeCommand &command, CommandFacts *facts, int options) {
+    Oid types[2] = {command.key.type, command.key.type};
+    watch(text, command, facts);
+    SPIPlanPtr plan = SPI_prepare_cursor(text, 2, types, options);
+    if (plan == nullptr)
+        elog(ERROR, "could not prepare the command of a migration: %s", SPI_result_code_string(SPI_result));
+    if (!take_seen())
+        elog(ERROR, "could not restrict the command of a migration to a range");
+    return plan;
+}
+
+// One table and nothing else: the plan for any range is the plan for every range, so planning each anew is a waste.
+// With joins the size of the range matters, and the server's own choice between the two is better.
+bool touches_one_table(SPIPlanPtr plan) {
+    List *sources = SPI_plan_get_plan_sources(plan);
+    const auto *source = static_cast<CachedPlanSource *>(linitial(sources));
+    if (list_length(sources) != 1 || list_length(source->query_list) != 1)
+        return false;
+    const auto *query = linitial_node(Query, source->query_list);
+    return list_length(query->rtable) == 1 && !query->hasSubLinks && query->cteList == NIL;
+}
+
+SPIPlanPtr prepare_plan(const char *text, const RangeCommand &command) {
+    SPIPlanPtr plan = analyse(text, command, nullptr, 0);
+    if (touches_one_table(plan)) {
+        SPI_freeplan(plan);
+        plan = analyse(text, command, nullptr, CURSOR_OPT_GENERIC_PLAN);
+    }
+    SPI_keepplan(plan);
+    return plan;
+}
+
+// The rows of EXPLAIN as lines.
+Text lines_of_result(Arena arena) {
+    String &out = make<String>(arena);
+    for (uint64 i = 0; i < SPI_processed; ++i) {
+        const char *line = SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1);
+        if (i > 0)
+            out.push_back('\n');
+        out.append(line);
+    }
+    return view(out);
+}
+
+Text explain_with(const RangeCommand &command, Datum *values, const char *nulls) {
+    const Arena arena = current_arena();
+    SPI_connect();
+    const char *text = text_of(kExplain, command, current_arena());
+    SPIPlanPtr plan = analyse(text, command, nullptr, 0);
+    check_code(SPI_execute_plan(plan, values, nulls, false, 0));
+    unwatch();
+    const Text lines = lines_of_result(arena);
+    SPI_finish();
+    return lines;
+}
+
+} // namespace
+
+void inspect(const RangeCommand &command, CommandFacts &facts) {
+    SPI_connect();
+    SPIPlanPtr plan = analyse(text_of(kPlain, command, current_arena()), command, &facts, 0);
+    unwatch();
+    count_references(plan, command.table, facts);
+    SPI_finish();
+}
+
+// EXPLAIN starts the executor, which checks privileges, and runs nothing.
+void check_privileges(const RangeCommand &command) {
+    Datum values[2] = {0, 0};
+    (void)explain_with(command, values, "nn");
+}
+
+Text explain(const RangeCommand &command, Range range) {
+    Datum values[2] = {key_datum(command.key, range.min[0]), key_datum(command.key, range.max[0])};
+    return explain_with(command, values, "  ");
+}
+
+void prepare_command(const RangeCommand &command) {
+    release_command();
+    if (prepared.context.context == nullptr)
+        prepared.context = make_context("bbm command");
+    const Arena arena = prepared.context.arena();
+    prepared.command = {copy(command.text, arena), command.table, command.key, copy(command.scope, arena),
+                        command.has_placeholders};
+    prepared.command.key.name = copy(command.key.name, arena);
+    SPI_connect();
+    prepared.plan = prepare_plan(text_of(kPlain, command, arena), prepared.command);
+    SPI_finish();
+}
+
+std::int64_t run_command(Range range) {
+    Datum values[2] = {key_datum(prepared.command.key, range.min[0]), key_datum(prepared.command.key, range.max[0])};
+    SPI_connect();
+    check_code(SPI_execute_plan(prepared.plan, values, "  ", false, 0));
+    const auto rows = static_cast<std::int64_t>(SPI_processed);
+    SPI_finish();
+    return rows;
+}
+
+void release_command() {
+    unwatch();
+    if (prepared.plan != nullptr)
+        SPI_freeplan(prepared.plan);
+    prepared.plan = nullptr;
+    if (prepared.context.context != nullptr)
+        prepared.context.reset();
+}
+
+} // namespace bbm::pg

@@ -1,0 +1,39 @@
+// The user's command, restricted to a range of keys. Plain DML gets the restriction added to its analysed form, before
+// rewriting and planning, so permissions, row security and triggers apply to it as to any statement.
+#pragma once
+
+#include "core/command_rules.hpp"
+#include "core/types.hpp"
+#include "pg/catalog.hpp"
+
+namespace bbm::pg {
+
+void install_command_hook(); // when the library is loaded
+
+struct RangeCommand {
+    Text text;
+    std::uint32_t table = 0;
+    KeyColumn key;
+    Text scope;                    // a condition over the table's columns; empty for none
+    bool has_placeholders = false; // the text restricts itself with $1 and $2
+};
+
+// Parses the text: the number of statements, and which of $1 and $2 it uses. Nothing is looked up.
+CommandFacts parse_command(Text command);
+
+// Adds what the analysis of the command by the current user tells. Raises PostgreSQL's own errors.
+void inspect(const RangeCommand &command, CommandFacts &facts);
+
+// Raises what executing it would raise for want of privileges or because of row security.
+void check_privileges(const RangeCommand &command);
+
+// The plan as EXPLAIN prints it, for a range.
+Text explain(const RangeCommand &command, Range range);
+
+// One process prepares one command at a time; a second call replaces the first.
+void prepare_command(const RangeCommand &command);
+// Runs it for the inclusive range; the rows it affected.
+std::int64_t run_command(Range range);
+void release_command();
+
+} // namespace bbm::pg

@@ -1,0 +1,72 @@
+#include "pg/settings.hpp"
+
+extern "C" {
+#include "postgres.h"
+
+#include "utils/guc.h"
+}
+
+namespace bbm::pg {
+
+namespace {
+
+Settings values;
+
+struct Switch {
+    const char *name;
+    bool *value;
+    const char *meaning;
+};
+
+struct Number {
+    const char *name;
+    int *value;
+    int least;
+    int most;
+    int unit;
+    const char *meaning;
+};
+
+const Switch kSwitches[] = {
+    {"bbm.enabled", &values.enabled, "Runs batched background migrations; off ends work after the running sub-batches."},
+    {"bbm.allow_superuser_migrations", &values.allow_superuser_migrations,
+     "Lets superusers queue migrations, which then run with a superuser's rights."},
+};
+
+constexpr int kDay_s = 24 * 60 * 60;
+constexpr int kDay_ms = kDay_s * 1000;
+
+const Number kNumbers[] = {
+    {"bbm.max_workers", &values.max_workers, 0, 262143, 0, "Greatest number of bbm workers at once; 0 starts none."},
+    {"bbm.max_running_migrations", &values.max_running_migrations, 1, 10000, 0,
+     "Greatest number of migrations that run at once in a database."},
+    {"bbm.naptime", &values.naptime_s, 1, kDay_s, GUC_UNIT_S, "Longest time between two looks of a scheduler at its tables."},
+    {"bbm.target_sub_batch_time", &values.target_sub_batch_time_ms, 1, kDay_ms, GUC_UNIT_MS,
+     "Time that a sub-batch should take, which is also how long it locks its rows."},
+    {"bbm.lock_timeout", &values.lock_timeout_ms, 0, kDay_ms, GUC_UNIT_MS,
+     "Longest wait of a sub-batch for a lock of somebody else; 0 waits for ever."},
+    {"bbm.sub_batch_timeout", &values.sub_batch_timeout_ms, 0, kDay_ms, GUC_UNIT_MS,
+     "Longest time of a sub-batch's statement; 0 for no limit."},
+    {"bbm.log_min_duration", &values.log_min_duration_ms, -1, kDay_ms, GUC_UNIT_MS,
+     "Logs every job that took at least this long; -1 logs none."},
+};
+
+} // namespace
+
+const Settings &settings() { return values; }
+
+// PGC_SUSET: reloadable from the configuration file, and an administrator may set one for a database.
+void define_settings() {
+    for (const Switch &one : kSwitches)
+        DefineCustomBoolVariable(one.name, one.meaning, nullptr, one.value, *one.value, PGC_SUSET, 0, nullptr, nullptr,
+                                 nullptr);
+    for (const Number &one : kNumbers)
+        DefineCustomIntVariable(one.name, one.meaning, nullptr, one.value, *one.value, one.least, one.most, PGC_SUSET,
+                                one.unit, nullptr, nullptr, nullptr);
+    DefineCustomStringVariable("bbm.databases", "Databases in which the launcher looks for work after a start; empty for all.",
+                               "A comma-separated list.", &values.databases, "", PGC_SIGHUP, GUC_LIST_INPUT, nullptr,
+                               nullptr, nullptr);
+    MarkGUCPrefixReserved("bbm");
+}
+
+} // namespace bbm::pg

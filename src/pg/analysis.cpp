@@ -245,6 +245,18 @@ void add_scope(Target target) {
     table_close(relation, AccessShareLock);
 }
 
+void restrict_to_range(Target target) {
+    if (target.index != 0) {
+        add_range(target);
+        if (!watched_command->scope.empty())
+            add_scope(target);
+    } else if (wanted_facts == nullptr) {
+        // Whoever asks for facts will refuse it. Here it is about to run, over all of whatever table has the name now.
+        raise(Refusal{"55000", "the command of the migration does not work on the migration's table any more",
+                      "The table was renamed, moved or replaced.", {}});
+    }
+}
+
 void on_watched(Query *query) {
     // EXPLAIN carries the analysed statement inside.
     if (query->commandType == CMD_UTILITY && IsA(query->utilityStmt, ExplainStmt))
@@ -252,11 +264,8 @@ void on_watched(Query *query) {
     const Target target = query->commandType == CMD_UTILITY ? Target{query, 0} : find_target(query, watched_command->table);
     if (wanted_facts != nullptr)
         collect(query, target, *watched_command, *wanted_facts);
-    if (!watched_command->has_placeholders && target.index != 0) {
-        add_range(target);
-        if (!watched_command->scope.empty())
-            add_scope(target);
-    }
+    if (!watched_command->has_placeholders)
+        restrict_to_range(target);
     seen = true;
 }
 

@@ -63,7 +63,7 @@ Role current_role() {
     return {user, Text(GetUserNameFromId(user, false))};
 }
 
-bool is_superuser() { return superuser(); }
+bool is_superuser(std::uint32_t role) { return superuser_arg(role); }
 
 bool can_log_in(std::uint32_t role) {
     HeapTuple tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(role));

@@ -15,7 +15,7 @@ struct Role {
     Text name; // in the current memory context
 };
 Role current_role();
-bool is_superuser();
+bool is_superuser(std::uint32_t role);
 bool can_log_in(std::uint32_t role);
 // Has the current user the rights of that role? Dropped roles: only superusers.
 bool may_act_as(std::uint32_t role);

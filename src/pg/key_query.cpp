@@ -104,8 +104,8 @@ std::optional<NextRange> find_next_range(Lower lower, Key upper, int keys, Arena
     AtEOXact_GUC(true, level);
     if (!found)
         return std::nullopt;
-    const bool is_last = found->max.empty();
-    return NextRange{{found->min, is_last ? upper : found->max}, is_last};
+    const bool is_full = !found->max.empty();
+    return NextRange{{found->min, is_full ? found->max : upper}, is_full, !is_full || found->max[0] == upper[0]};
 }
 
 std::optional<Range> find_whole_range(const KeyWalk &walk, Arena arena) {

@@ -20,7 +20,8 @@ struct Lower {
 
 struct NextRange {
     Range range;
-    bool is_last; // fewer keys than asked for were left below the upper bound, which ends the range
+    bool is_full; // it spans as many keys as asked for
+    bool is_last; // it ends at the upper bound
 };
 
 // The range of the next `keys` keys up to `upper`, or nothing if no key is left.

@@ -30,7 +30,13 @@ bool try_lock(LockClass lock_class, std::int64_t id) {
 
 void unlock(LockClass lock_class, std::int64_t id) {
     const LOCKTAG tag = tag_of(lock_class, id);
-    (void)LockRelease(&tag, ExclusiveLock, true);
+#if PG_VERSION_NUM >= 170000
+    const bool held = LockHeldByMe(&tag, ExclusiveLock, false);
+#else
+    const bool held = LockHeldByMe(&tag, ExclusiveLock);
+#endif
+    if (held)
+        (void)LockRelease(&tag, ExclusiveLock, true);
 }
 
 bool blocks_writers_of(std::uint32_t table) {

@@ -16,7 +16,7 @@ enum class LockClass : std::uint16_t {
 };
 
 bool try_lock(LockClass lock_class, std::int64_t id);
-void unlock(LockClass lock_class, std::int64_t id);
+void unlock(LockClass lock_class, std::int64_t id); // nothing happens if it is not held: an abort may have freed it
 
 // Does this process hold a lock on the table that DML of another process would have to wait for?
 bool blocks_writers_of(std::uint32_t table);

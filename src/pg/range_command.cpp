@@ -96,8 +96,19 @@ Text lines_of_result(Arena arena) {
     return view(out);
 }
 
+// Looks at the command as a worker would see it: row security raises instead of hiding rows.
+int see_as_worker(const RangeCommand &command) {
+    const int level = NewGUCNestLevel();
+    (void)set_config_option("row_security", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+    if (!command.search_path.empty())
+        (void)set_config_option("search_path", c_string(command.search_path), PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+                                true, 0, false);
+    return level;
+}
+
 Text explain_with(const RangeCommand &command, Datum *values, const char *nulls) {
     const Arena arena = current_arena();
+    const int level = see_as_worker(command);
     SPI_connect();
     const char *text = text_of(kExplain, command, current_arena());
     SPIPlanPtr plan = analyse(text, command, nullptr, 0);
@@ -105,17 +116,20 @@ Text explain_with(const RangeCommand &command, Datum *values, const char *nulls)
     unwatch();
     const Text lines = lines_of_result(arena);
     SPI_finish();
+    AtEOXact_GUC(true, level);
     return lines;
 }
 
 } // namespace
 
 void inspect(const RangeCommand &command, CommandFacts &facts) {
+    const int level = see_as_worker(command);
     SPI_connect();
     SPIPlanPtr plan = analyse(text_of(kPlain, command, current_arena()), command, &facts, 0);
     unwatch();
     count_references(plan, command.table, facts);
     SPI_finish();
+    AtEOXact_GUC(true, level);
 }
 
 // EXPLAIN starts the executor, which checks privileges, and runs nothing.
@@ -137,6 +151,7 @@ void prepare_command(const RangeCommand &command) {
     prepared.command = {copy(command.text, arena), command.table, command.key, copy(command.scope, arena),
                         command.has_placeholders};
     prepared.command.key.name = copy(command.key.name, arena);
+    prepared.command.key.type_name = copy(command.key.type_name, arena);
     SPI_connect();
     prepared.plan = prepare_plan(text_of(kPlain, command, arena), prepared.command);
     SPI_finish();

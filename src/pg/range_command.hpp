@@ -16,6 +16,7 @@ struct RangeCommand {
     KeyColumn key;
     Text scope;                    // a condition over the table's columns; empty for none
     bool has_placeholders = false; // the text restricts itself with $1 and $2
+    Text search_path = {};         // for inspect() and explain(); empty for the current one
 };
 
 // Parses the text: the number of statements, and which of $1 and $2 it uses. Nothing is looked up.

@@ -11,6 +11,7 @@ extern "C" {
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 }
 
 namespace bbm::pg {
@@ -84,13 +85,14 @@ void prepare(Statement &statement, std::initializer_list<Parameter> parameters) 
 
 void run(Statement &statement, std::initializer_list<Parameter> parameters) {
     Datum values[kMostParameters];
-    char nulls[kMostParameters];
+    char nulls[kMostParameters] = {};
     int count = 0;
     for (const Parameter &parameter : parameters) {
         values[count] = datum_of(parameter);
         nulls[count++] = parameter.is_null ? 'n' : ' ';
     }
-    const int code = SPI_execute_plan(static_cast<SPIPlanPtr>(statement.plan), values, nulls, false, 0);
+    const bool read_only = statement.sees == Sees::latest; // then SPI takes the snapshot that is active
+    const int code = SPI_execute_plan(static_cast<SPIPlanPtr>(statement.plan), values, nulls, read_only, 0);
     if (code < 0)
         elog(ERROR, "could not run \"%s\": %s", statement.sql, SPI_result_code_string(code));
 }
@@ -110,6 +112,8 @@ std::uint64_t begin_query(Statement &statement, std::initializer_list<Parameter>
     Assert(parameters.size() <= kMostParameters);
     const MemoryContext caller = CurrentMemoryContext;
     become_extension_owner();
+    if (statement.sees == Sees::latest)
+        PushActiveSnapshot(GetLatestSnapshot());
     SPI_connect();
     if (statement.plan == nullptr)
         prepare(statement, parameters);
@@ -120,9 +124,11 @@ std::uint64_t begin_query(Statement &statement, std::initializer_list<Parameter>
 
 void *result_table() { return SPI_tuptable; }
 
-void end_query() {
+void end_query(const Statement &statement) {
     MemoryContextSwitchTo(context_of_reader);
     SPI_finish();
+    if (statement.sees == Sees::latest)
+        PopActiveSnapshot();
     become_oneself();
 }
 
@@ -130,7 +136,7 @@ void end_query() {
 
 std::uint64_t execute(Statement &statement, std::initializer_list<Parameter> parameters) {
     const std::uint64_t rows = detail::begin_query(statement, parameters);
-    detail::end_query();
+    detail::end_query(statement);
     return rows;
 }
 

@@ -37,8 +37,14 @@ inline Parameter positive(std::int64_t value) {
     return {.kind = Parameter::Kind::integer, .is_null = value == 0, .integer = value};
 }
 
+enum class Sees {
+    as_usual, // what the transaction's isolation level lets it see
+    latest,   // what is committed now, at any isolation level; for reading only
+};
+
 struct Statement {
     const char *sql;
+    Sees sees = Sees::as_usual;
     void *plan = nullptr; // a saved plan, made at first use
 };
 
@@ -62,7 +68,7 @@ private:
 namespace detail {
 std::uint64_t begin_query(Statement &statement, std::initializer_list<Parameter> parameters);
 void *result_table();
-void end_query();
+void end_query(const Statement &statement);
 } // namespace detail
 
 // Runs the statement; the number of rows it touched or returned.
@@ -75,7 +81,7 @@ std::uint64_t query(Statement &statement, std::initializer_list<Parameter> param
     void *table = detail::result_table();
     for (std::uint64_t i = 0; i < rows; ++i)
         reader(Row(table, i));
-    detail::end_query();
+    detail::end_query(statement);
     return rows;
 }
 

@@ -79,7 +79,7 @@ CREATE TABLE bbm.migration (
 ) WITH (fillfactor = 70);
 COMMENT ON TABLE bbm.migration IS 'one piece of work over one table; key values are held in their types'' text form';
 CREATE UNIQUE INDEX migration_identity ON bbm.migration (job_class_name, table_oid, column_name, job_arguments);
-CREATE INDEX migration_unfinished ON bbm.migration (priority DESC, id) WHERE status IN ('active', 'paused', 'finalizing', 'failed');
+CREATE INDEX migration_runnable ON bbm.migration (table_oid, id) WHERE status IN ('active', 'finalizing');
 
 CREATE TABLE bbm.job (
     id              bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

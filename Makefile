@@ -1,0 +1,32 @@
+# PGXS builds and ships bbm. CMake builds src/core and its tests, without PostgreSQL.
+EXTENSION = bbm
+MODULE_big = bbm
+DATA = $(wildcard src/sql/bbm--*.sql)
+OBJS = $(patsubst %.cpp,%.o,$(wildcard src/*.cpp src/*/*.cpp))
+
+# -fvisibility: PostgreSQL loads libraries with RTLD_GLOBAL, so every symbol that need not be seen is hidden.
+# -MMD -MP: PGXS knows no dependencies on headers.
+PG_CXXFLAGS = -std=c++20 -Wall -Wextra -Wshadow -fvisibility=hidden -MMD -MP
+PG_CPPFLAGS = -I$(srcdir)/src -DBOOST_CONTAINER_USE_STD_EXCEPTIONS
+# PGXS links with the C compiler.
+SHLIB_LINK = -lstdc++ -Wl,--version-script=$(srcdir)/src/exports.map
+
+REGRESS = $(patsubst sql/%.sql,%,$(wildcard sql/*.sql))
+REGRESS_OPTS = --load-extension=bbm
+ISOLATION = $(patsubst test/isolation/specs/%.spec,%,$(wildcard test/isolation/specs/*.spec))
+ISOLATION_OPTS = --load-extension=bbm --inputdir=test/isolation --outputdir=build/isolation
+
+EXTRA_CLEAN = $(OBJS:.o=.d) build results
+
+PG_CONFIG ?= pg_config
+ifneq ($(shell command -v $(PG_CONFIG) 2>/dev/null),)
+PGXS := $(shell $(PG_CONFIG) --pgxs)
+ifneq ($(wildcard $(PGXS)),)
+# The server's headers are not ours to warn about; -isystem wins over the -I that PGXS adds.
+PG_CXXFLAGS += -isystem $(shell $(PG_CONFIG) --includedir-server)
+# Bitcode for the JIT is of no use here, and would need clang.
+override with_llvm := no
+include $(PGXS)
+-include $(OBJS:.o=.d)
+endif
+endif

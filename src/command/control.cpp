@@ -1,0 +1,150 @@
+#include "command/control.hpp"
+
+#include "command/queue.hpp"
+#include "command/reference.hpp"
+#include "core/batching.hpp"
+#include "core/lifecycle.hpp"
+#include "pg/catalog.hpp"
+#include "pg/identity.hpp"
+#include "pg/key_query.hpp"
+#include "pg/memory.hpp"
+#include "pg/range_command.hpp"
+#include "pg/report.hpp"
+#include "pg/settings.hpp"
+#include "pg/workers.hpp"
+#include "store/jobs.hpp"
+#include "store/migrations.hpp"
+#include "store/work.hpp"
+
+#include <algorithm>
+
+namespace bbm {
+
+namespace {
+
+int width(Text text) { return static_cast<int>(text.size()); }
+
+// Applies the event to a locked migration. The scheduler acts on it after COMMIT: it wakes, starts and cancels.
+bool transition(const Migration &migration, MigrationEvent event, Text reason, Text hint) {
+    const Step step = apply(migration.status, event);
+    if (step.kind == Step::Kind::refused)
+        refuse_transition(migration, event, hint);
+    if (step.kind == Step::Kind::already) {
+        pg::report(pg::Level::notice, pg::format("%s is already %s, skipping", label(migration).data(), name(migration.status).data()));
+        return false;
+    }
+    store::change_status(migration, event, step.to, {reason, nullptr});
+    pg::start_scheduler_at_commit();
+    return true;
+}
+
+} // namespace
+
+bool pause(std::int64_t id, bool immediate, Text reason) {
+    const Migration migration = lock_for_change(id);
+    const bool changed = transition(migration, MigrationEvent::pause, reason, {});
+    if (immediate) {
+        store::ask_for_cancel(id);
+        pg::start_scheduler_at_commit();
+    }
+    return changed;
+}
+
+bool resume(std::int64_t id, Text reason) {
+    const Migration migration = lock_for_change(id);
+    const Text hint = migration.status == MigrationStatus::failed
+                          ? pg::format("To start it again, run: SELECT bbm.retry(%lld);", static_cast<long long>(id))
+                          : Text();
+    return transition(migration, MigrationEvent::resume, reason, hint);
+}
+
+int retry(std::int64_t id, Text reason) {
+    const Migration migration = lock_for_change(id);
+    const Text hint = migration.status == MigrationStatus::paused
+                          ? pg::format("To let it go on, run: SELECT bbm.resume(%lld);", static_cast<long long>(id))
+                          : Text();
+    const Step step = apply(migration.status, MigrationEvent::retry);
+    if (step.kind == Step::Kind::refused)
+        refuse_transition(migration, MigrationEvent::retry, hint);
+    if (step.kind == Step::Kind::moves)
+        store::change_status(migration, MigrationEvent::retry, step.to, {reason, nullptr});
+    pg::start_scheduler_at_commit();
+    return store::put_back_failed(id, reason.empty() ? Text("retry") : reason);
+}
+
+bool remove(std::int64_t id, Text reason) {
+    const Migration migration = lock_for_change(id);
+    store::record_event(migration, "delete", {reason, nullptr});
+    store::delete_migration(id);
+    pg::start_scheduler_at_commit();
+    return true;
+}
+
+void alter(std::int64_t id, const PaceChange &change) {
+    check_positive("batch_size", change.batch_size);
+    check_positive("sub_batch_size", change.sub_batch_size);
+    check_positive("max_batch_size", change.max_batch_size);
+    check_duration("job_interval", change.job_interval);
+    check_duration("pause", change.pause);
+    const Migration migration = lock_for_change(id);
+    Pace pace = migration.pace;
+    pace.job_interval = change.job_interval.value_or(pace.job_interval);
+    pace.pause = change.pause.value_or(pace.pause);
+    pace.batch_size = change.batch_size.value_or(pace.batch_size);
+    pace.sub_batch_size = change.sub_batch_size.value_or(pace.sub_batch_size);
+    pace.max_batch_size = change.max_batch_size.value_or(pace.max_batch_size);
+    store::set_pace(id, pace, change.priority);
+    store::record_event(migration, "alter", {});
+    pg::start_scheduler_at_commit();
+}
+
+namespace {
+
+// Where the next sub-batch begins: in a job that is not done, else behind the last one.
+std::optional<pg::NextRange> next_sub_batch(const Migration &migration) {
+    const Arena arena = pg::current_arena();
+    const auto target = pg::settings().target_sub_batch_time();
+    const auto &jobs = store::unfinished_jobs(migration.id, arena);
+    if (!jobs.empty()) {
+        const Job &job = jobs.front();
+        const pg::Lower lower = job.cursor.empty() ? pg::Lower{LowerBound::inclusive, job.range.min}
+                                                   : pg::Lower{LowerBound::exclusive, job.cursor};
+        return pg::find_next_range(lower, job.range.max, job.sub_batch_size, arena);
+    }
+    if (!migration.range)
+        return std::nullopt;
+    const pg::Lower lower = migration.frontier.empty() ? pg::Lower{LowerBound::inclusive, migration.range->min}
+                                                       : pg::Lower{LowerBound::exclusive, migration.frontier};
+    const int keys = std::min(first_sub_batch_size(migration.pace, target), next_batch_size(migration.pace));
+    return pg::find_next_range(lower, migration.range->max, keys, arena);
+}
+
+} // namespace
+
+Text explain(std::int64_t id) {
+    const Migration migration = require(id);
+    pg::raise_if(pg::check_table(migration.table_oid));
+    pg::KeyColumn key;
+    pg::raise_if(pg::find_key(migration.table_oid, migration.cursor_columns[0], key));
+    pg::prepare_key_queries({pg::table_name(migration.table_oid), migration.cursor_columns, migration.cursor_types}, key.type);
+    const auto next = next_sub_batch(migration);
+    pg::release_key_queries();
+    if (!next)
+        return pg::format("%s: no key is left to handle", label(migration).data());
+    const char *how = migration.has_placeholders ? "$1 and $2 are" : "bbm adds the range of";
+    const Text plan = pg::explain({migration.statement, migration.table_oid, key, migration.scope_to,
+                                   migration.has_placeholders, migration.search_path},
+                                  next->range);
+    return pg::format("Statement: %.*s\nScope: %s\nNext sub-batch: %s \"%s\" from %s to %s\n%s", width(migration.statement),
+                      migration.statement.data(), migration.scope_to.empty() ? "all rows" : migration.scope_to.data(), how,
+                      key.name.data(), next->range.min[0].data(), next->range.max[0].data(), plan.data());
+}
+
+bool ensure_running() {
+    if (pg::in_recovery() || !pg::settings().enabled || !store::has_work())
+        return false;
+    pg::start_scheduler_at_commit();
+    return pg::settings().max_workers > 0;
+}
+
+} // namespace bbm

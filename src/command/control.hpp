@@ -1,0 +1,34 @@
+// What people do to a migration: pause, resume, retry, delete, alter, explain. Each asks core/lifecycle what may happen,
+// and writes it down with who and why.
+#pragma once
+
+#include "core/types.hpp"
+
+#include <optional>
+
+namespace bbm {
+
+// True if something changed; done already is a notice and false. 55000 where the status does not allow it.
+bool pause(std::int64_t id, bool immediate, Text reason);
+bool resume(std::int64_t id, Text reason);
+// The number of failed jobs put back.
+int retry(std::int64_t id, Text reason);
+bool remove(std::int64_t id, Text reason);
+
+struct PaceChange {
+    std::optional<Micros> job_interval;
+    std::optional<int> batch_size;
+    std::optional<int> sub_batch_size;
+    std::optional<int> max_batch_size;
+    std::optional<Micros> pause;
+    std::optional<int> priority;
+};
+void alter(std::int64_t id, const PaceChange &change);
+
+// The statement, its next range and its plan, as lines.
+Text explain(std::int64_t id);
+
+// True if work was due and a scheduler was asked for.
+bool ensure_running();
+
+} // namespace bbm

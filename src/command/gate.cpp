@@ -1,0 +1,196 @@
+#include "command/gate.hpp"
+
+#include "command/reference.hpp"
+#include "core/lifecycle.hpp"
+#include "core/schedule.hpp"
+#include "pg/clock.hpp"
+#include "pg/identity.hpp"
+#include "pg/locks.hpp"
+#include "pg/memory.hpp"
+#include "pg/report.hpp"
+#include "pg/settings.hpp"
+#include "pg/transaction.hpp"
+#include "pg/workers.hpp"
+#include "store/jobs.hpp"
+#include "store/migrations.hpp"
+#include "store/work.hpp"
+
+#include <algorithm>
+
+namespace bbm {
+
+namespace {
+
+// Looks are cheap but not free; a wait of hours ends at one a second.
+constexpr Micros kFirstLook = 10'000;
+constexpr Micros kLastLook = 1'000'000;
+constexpr Micros kFirstNotice = 2'000'000;
+constexpr Micros kLongestSilence = 30'000'000;
+// A worker that ends without having done anything cannot be started: three say so, not one.
+constexpr int kMostStarts = 3;
+
+void refuse_if_waiting_for_oneself(const Migration &migration) {
+    if (pg::wrote_in_this_transaction(store::writer_of(migration.id)))
+        pg::raise(Refusal{"55000", pg::format("cannot wait for %s in the transaction that queued or changed it", label(migration).data()),
+                          "No other process can see it before COMMIT.", "COMMIT first."});
+    if (pg::blocks_writers_of(migration.table_oid))
+        pg::raise(Refusal{"55000", pg::format("cannot wait for %s while this transaction holds a lock on its table", label(migration).data()),
+                          pg::format("The workers would wait for the lock on %s, and this transaction for the workers.",
+                                     migration.table_name.data()),
+                          "COMMIT first."});
+}
+
+void refuse_if_blocking(const Migration &migration) {
+    if (store::is_blocked_by_me())
+        pg::raise(Refusal{"55000", pg::format("cannot wait for %s: its worker waits for a lock that this transaction holds", label(migration).data()),
+                          {}, "COMMIT first."});
+}
+
+[[noreturn]] void refuse_failed(const Migration &migration) {
+    const auto failure = store::last_failure(migration.id, pg::current_arena());
+    const Text detail = !failure ? Text("See bbm.events for the reason.")
+                                 : pg::format("The last error was: %s (SQLSTATE %s).", failure->message.data(), failure->sqlstate.data());
+    pg::raise(Refusal{"55000", pg::format("%s has failed", label(migration).data()), detail,
+                      pg::format("See SELECT * FROM bbm.failures WHERE migration_id = %lld;  then run SELECT bbm.retry(%lld);",
+                                 static_cast<long long>(migration.id), static_cast<long long>(migration.id))});
+}
+
+// What changes while somebody waits.
+struct Wait {
+    const Migration *migration;
+    Micros started;
+    Micros next_look = kFirstLook;
+    Micros next_notice = kFirstNotice;
+    pg::WorkerHandle worker = {};
+    int starts = 0;
+};
+
+void start_worker(Wait &wait) {
+    const Migration &migration = *wait.migration;
+    if (++wait.starts > kMostStarts)
+        pg::raise(Refusal{"55000", pg::format("could not finalize %s: its worker ends at once", label(migration).data()), {},
+                          "See the server log for the reason."});
+    wait.worker = pg::start_worker({pg::current_database(), migration.owner_oid, migration.id, pg::Errand::finalize});
+    if (wait.worker.handle == nullptr)
+        pg::raise(Refusal{"53000", pg::format("could not start background worker for %s", label(migration).data()), {},
+                          pg::format("Consider increasing the configuration parameter \"max_worker_processes\", or use CALL bbm.run(%lld);",
+                                     static_cast<long long>(migration.id))});
+}
+
+void tell_progress(Wait &wait, const store::Observed &observed) {
+    const Micros waited = pg::now() - wait.started;
+    if (waited < wait.next_notice || !observed.progress)
+        return;
+    wait.next_notice = waited + std::min(waited, kLongestSilence);
+    pg::report(pg::Level::notice, pg::format("%s: %.1f %% done", label(*wait.migration).data(), *observed.progress * 100));
+}
+
+void sleep_a_little(Wait &wait, Micros deadline) {
+    pg::sleep_until(std::min(pg::now() + wait.next_look, deadline), pg::Cancel::raises);
+    wait.next_look = std::min(wait.next_look * 2, kLastLook);
+}
+
+store::Observed look(const Wait &wait) {
+    const auto observed = store::observe(wait.migration->id, pg::current_arena());
+    if (!observed)
+        pg::raise(Refusal{"42704", pg::format("%s was deleted", label(*wait.migration).data()), {}, {}});
+    if (observed->status == MigrationStatus::failed)
+        refuse_failed(*wait.migration);
+    return *observed;
+}
+
+// The first worker marks the migration finalizing. Should it end before the work does, another goes on.
+void keep_a_worker(Wait &wait, const store::Observed &observed) {
+    const bool has_ended = !pg::is_running(wait.worker);
+    if (observed.status == MigrationStatus::finalizing)
+        wait.starts = std::min(wait.starts, 1);
+    if (has_ended && !observed.is_live)
+        start_worker(wait);
+}
+
+// Before the worker has marked it, the migration is what it was; failed or paused is the end only afterwards.
+bool is_marked(Wait &wait) {
+    const auto observed = store::observe(wait.migration->id, pg::current_arena());
+    if (!observed)
+        (void)look(wait);
+    if (observed->status == MigrationStatus::finalizing || is_done(observed->status))
+        return true;
+    keep_a_worker(wait, *observed);
+    return false;
+}
+
+bool is_finished(Wait &wait) {
+    const store::Observed observed = look(wait);
+    if (is_done(observed.status))
+        return true;
+    if (observed.status == MigrationStatus::paused)
+        pg::raise(Refusal{"55000", pg::format("%s was paused while it was finalized", label(*wait.migration).data()), {},
+                          pg::format("To go on, run: SELECT bbm.finalize(%lld);", static_cast<long long>(wait.migration->id))});
+    keep_a_worker(wait, observed);
+    tell_progress(wait, observed);
+    return false;
+}
+
+Text configuration(const Migration &migration) {
+    return pg::format("job_class_name: %s, table_name: %s, column_name: %s, job_arguments: %s", migration.job_class_name.data(),
+                      migration.table_name.data(), migration.column_name.data(), migration.job_arguments.data());
+}
+
+} // namespace
+
+void finalize(std::int64_t id) {
+    if (pg::in_recovery())
+        pg::raise(Refusal{"25006", "cannot finalize a migration during recovery", {}, "Connect to the primary server."});
+    const Migration migration = require(id);
+    if (is_done(migration.status))
+        return pg::report(pg::Level::notice, pg::format("%s is already %s, skipping", label(migration).data(), name(migration.status).data()));
+    if (!pg::settings().enabled)
+        pg::raise(Refusal{"55000", "bbm is switched off", {}, "See the setting bbm.enabled."});
+    refuse_if_waiting_for_oneself(migration);
+    Wait waiting = {&migration, pg::now()};
+    start_worker(waiting);
+    pg::report(pg::Level::notice, pg::format("finalizing %s", label(migration).data()));
+    while (!is_marked(waiting)) {
+        refuse_if_blocking(migration);
+        sleep_a_little(waiting, kNever);
+    }
+    while (!is_finished(waiting)) {
+        refuse_if_blocking(migration);
+        sleep_a_little(waiting, kNever);
+    }
+}
+
+void ensure_finished(std::int64_t id, bool may_finalize) {
+    if (may_finalize && !is_done(require(id).status))
+        finalize(id);
+    const Migration migration = lock_for_change(id);
+    if (migration.status == MigrationStatus::finalized)
+        return;
+    const Step step = apply(migration.status, MigrationEvent::confirm);
+    if (step.kind == Step::Kind::moves)
+        return store::change_status(migration, MigrationEvent::confirm, step.to, {});
+    pg::raise(Refusal{"55000", pg::format("Expected batched background migration for the given configuration to be marked as 'finished', but it is '%s'",
+                                          name(migration.status).data()),
+                      configuration(migration),
+                      pg::format("Finalize it by running: SELECT bbm.finalize(%lld);", static_cast<long long>(id))});
+}
+
+bool wait(std::int64_t id, std::optional<Micros> timeout) {
+    const Migration migration = require(id);
+    if (!is_done(migration.status))
+        refuse_if_waiting_for_oneself(migration);
+    Wait waiting = {&migration, pg::now()};
+    const Micros deadline = timeout ? waiting.started + *timeout : kNever;
+    for (;;) {
+        const store::Observed observed = look(waiting);
+        if (is_done(observed.status))
+            return true;
+        if (pg::now() >= deadline)
+            return false;
+        refuse_if_blocking(migration);
+        tell_progress(waiting, observed);
+        sleep_a_little(waiting, deadline);
+    }
+}
+
+} // namespace bbm

@@ -1,0 +1,265 @@
+#include "command/queue.hpp"
+
+#include "command/reference.hpp"
+#include "core/command_rules.hpp"
+#include "core/job_class.hpp"
+#include "core/keyset.hpp"
+#include "pg/catalog.hpp"
+#include "pg/identity.hpp"
+#include "pg/key_query.hpp"
+#include "pg/memory.hpp"
+#include "pg/range_command.hpp"
+#include "pg/report.hpp"
+#include "pg/settings.hpp"
+#include "pg/workers.hpp"
+#include "store/job_classes.hpp"
+#include "store/migrations.hpp"
+
+namespace bbm {
+
+namespace {
+
+int width(Text text) { return static_cast<int>(text.size()); }
+
+[[noreturn]] void refuse_value(Text message, Text hint = {}) { pg::raise(Refusal{"22023", message, {}, hint}); }
+
+void check_caller() {
+    if (pg::in_recovery())
+        pg::raise(Refusal{"25006", "cannot queue a migration during recovery", {}, "Connect to the primary server."});
+    const pg::Role role = pg::current_role();
+    if (pg::is_superuser(role.oid) && !pg::settings().allow_superuser_migrations)
+        pg::raise(Refusal{"42501", "superusers cannot queue migrations here", {},
+                          "Queue as the owner of the table; see the setting bbm.allow_superuser_migrations."});
+    if (!pg::can_log_in(role.oid) && pg::settings().max_workers > 0)
+        pg::raise(Refusal{"55000", pg::format("role \"%s\" cannot log in", role.name.data()),
+                          "The background worker's session is that of the role that queued the migration.",
+                          "Queue as a role with LOGIN that may change the table."});
+}
+
+void check_numbers(const QueueRequest &request) {
+    check_positive("batch_size", request.batch_size);
+    check_positive("sub_batch_size", request.sub_batch_size);
+    check_positive("max_batch_size", request.max_batch_size);
+    check_duration("job_interval", request.job_interval);
+    check_duration("pause", request.pause);
+    if (request.batch_size && request.sub_batch_size && *request.sub_batch_size > *request.batch_size)
+        refuse_value("sub_batch_size must not be greater than batch_size");
+    if (request.job_class_name.empty())
+        refuse_value("job_class_name must not be empty");
+    if (request.batching_strategy != "primary_key")
+        refuse_value(pg::format("unrecognized batching strategy \"%.*s\"", width(request.batching_strategy),
+                                request.batching_strategy.data()),
+                     "Available strategies: primary_key.");
+    if (request.cursor_columns.size() > 1)
+        pg::raise(Refusal{"0A000", "a migration walks by exactly one column", {}, "Name one column in cursor_columns."});
+}
+
+pg::KeyColumn find_key(const QueueRequest &request) {
+    const Text wanted = request.cursor_columns.empty() ? request.column_name : request.cursor_columns[0];
+    pg::KeyColumn key;
+    pg::raise_if(pg::check_table(request.table));
+    pg::raise_if(pg::find_key(request.table, wanted, key));
+    return key;
+}
+
+// A command given here is a job class of its own, without arguments.
+store::JobClass find_job_class(const QueueRequest &request) {
+    if (request.command.data() != nullptr)
+        return {request.job_class_name, request.command, {}, {}, "update_all", 0};
+    const auto found = store::load_job_class(request.job_class_name, pg::current_arena());
+    if (!found)
+        pg::raise(Refusal{"42704", pg::format("job class \"%.*s\" does not exist", width(request.job_class_name),
+                                              request.job_class_name.data()),
+                          {}, "Give the DML with command => '...', or define the job class with bbm.define()."});
+    return *found;
+}
+
+Text render_statement(const QueueRequest &request, const store::JobClass &job_class, const pg::KeyColumn &key) {
+    const Arena arena = pg::current_arena();
+    const auto &arguments = store::split_arguments(request.job_arguments, job_class.job_arguments, arena);
+    pg::raise_if(check_argument_count(request.job_class_name, static_cast<int>(arguments.size()),
+                                      static_cast<int>(job_class.job_arguments.size()), arena));
+    if (request.command.data() != nullptr)
+        return request.command; // plain SQL: braces in it are braces
+    String &column = make<String>(arena);
+    append_identifier(column, key.name);
+    String &statement = make<String>(arena);
+    pg::raise_if(render({job_class.command, pg::table_name(request.table), view(column), {arguments.data(), arguments.size()}},
+                        statement, arena));
+    return view(statement);
+}
+
+// Both conditions hold: that of the job class and that of this migration.
+Text combine_scopes(Text of_class, Text of_request) {
+    if (of_class.empty() || of_request.empty())
+        return of_class.empty() ? of_request : of_class;
+    return pg::format("(%.*s) AND (%.*s)", width(of_class), of_class.data(), width(of_request), of_request.data());
+}
+
+// The cheap questions first: what follows analyses and plans the command as the caller.
+bool check_command_text(const pg::RangeCommand &command) {
+    CommandFacts facts = pg::parse_command(command.text);
+    const bool has_scope = !command.scope.empty();
+    const bool has_placeholders = facts.uses_lower || facts.uses_upper || facts.has_other_placeholders;
+    if (facts.statements != 1 || facts.kind == CommandFacts::Kind::other || has_placeholders)
+        pg::raise_if(check_command(facts, has_scope));
+    pg::RangeCommand inspected = command;
+    inspected.has_placeholders = has_placeholders;
+    pg::inspect(inspected, facts);
+    pg::raise_if(check_command(facts, has_scope));
+    pg::check_privileges(inspected);
+    return has_placeholders;
+}
+
+std::optional<Range> find_range(const QueueRequest &request, const pg::KeyColumn &key, const Migration &migration) {
+    const auto whole = pg::find_whole_range({pg::table_name(request.table), migration.cursor_columns, migration.cursor_types},
+                                            pg::current_arena());
+    if (!whole)
+        return std::nullopt;
+    const auto bound = [&](Text given, Key found) -> Key {
+        if (given.data() == nullptr)
+            return found;
+        const auto parts = pg::make_array<Text>(pg::current_arena(), 1);
+        parts[0] = pg::normal_form(given, key.type);
+        return parts;
+    };
+    const Range range = {bound(request.batch_min_value, whole->min), bound(request.batch_max_value, whole->max)};
+    if (pg::is_ordered(range.min[0], range.max[0], key.type))
+        return range;
+    if (request.batch_min_value.data() != nullptr && request.batch_max_value.data() != nullptr)
+        refuse_value("batch_min_value must not be greater than batch_max_value");
+    return std::nullopt; // the given bound lies beyond all rows
+}
+
+Key single(Text part) {
+    const auto parts = pg::make_array<Text>(pg::current_arena(), 1);
+    parts[0] = part;
+    return parts;
+}
+
+Migration describe(const QueueRequest &request, const pg::KeyColumn &key) {
+    const pg::Role owner = pg::current_role();
+    Migration m;
+    m.job_class_name = request.job_class_name;
+    m.table_oid = request.table;
+    m.table_name = pg::table_name(request.table);
+    m.column_name = key.name;
+    m.job_arguments = request.job_arguments;
+    m.cursor_columns = single(key.name);
+    m.cursor_types = single(key.type_name);
+    m.pace = {request.job_interval.value_or(0),  request.pause.value_or(0), request.batch_size.value_or(0),
+              request.sub_batch_size.value_or(0), request.max_batch_size.value_or(0)};
+    m.owner_oid = owner.oid;
+    m.owner_name = owner.name;
+    m.search_path = pg::current_search_path();
+    return m;
+}
+
+MigrationStatus first_status(const Migration &migration, bool start) {
+    if (!migration.range)
+        return MigrationStatus::finished;
+    return start ? MigrationStatus::active : MigrationStatus::paused;
+}
+
+std::int64_t already_queued(const QueueRequest &request, const Migration &migration, std::int64_t id) {
+    const Text message = pg::format("migration \"%.*s\" on table %s is already queued", width(request.job_class_name),
+                                    request.job_class_name.data(), migration.table_name.data());
+    const Text detail = pg::format("It has number %lld, column \"%s\" and job arguments %s.", static_cast<long long>(id),
+                                   migration.column_name.data(), migration.job_arguments.data());
+    if (!request.if_not_exists)
+        pg::raise(Refusal{"42710", message, detail,
+                          pg::format("Use if_not_exists => true, or remove the old one: SELECT bbm.delete(%lld);",
+                                     static_cast<long long>(id))});
+    pg::report(pg::Level::notice, pg::format("%s, skipping", message.data()), detail);
+    return id;
+}
+
+// Once a session: without the launcher nobody resumes after a restart of the server.
+void say_what_preloading_is_for() {
+    static bool said = false;
+    if (said || pg::is_preloaded() || pg::settings().max_workers == 0)
+        return;
+    said = true;
+    pg::report(pg::Level::notice, "bbm is not loaded via \"shared_preload_libraries\"",
+               "Migrations stop at a restart of the server.",
+               "Add bbm to \"shared_preload_libraries\", or run SELECT bbm.ensure_running(); after a restart.");
+}
+
+void say_queued(const Migration &migration, std::int64_t id) {
+    const std::int64_t rows = pg::estimated_rows(migration.table_oid);
+    const Text size = rows < 0 ? Text("") : pg::format(" has about %lld rows and", static_cast<long long>(rows));
+    const Text detail = pg::format("Table %s%s is walked by column \"%s\".", migration.table_name.data(), size.data(),
+                                   migration.column_name.data());
+    Text hint = "It starts after COMMIT.  To monitor progress, run: SELECT * FROM bbm.status;";
+    if (migration.status == MigrationStatus::finished)
+        hint = "The table has no rows to handle: the migration is finished.";
+    if (migration.status == MigrationStatus::paused)
+        hint = pg::format("To start it, run: SELECT bbm.resume(%lld);", static_cast<long long>(id));
+    pg::report(pg::Level::notice, pg::format("queued %s as number %lld", label(migration).data(), static_cast<long long>(id)),
+               detail, hint);
+}
+
+} // namespace
+
+void check_positive(Text what, std::optional<int> value) {
+    if (value && *value <= 0)
+        refuse_value(pg::format("%s must be greater than zero", what.data()));
+}
+
+void check_duration(Text what, std::optional<Micros> value) {
+    if (value && *value < 0)
+        refuse_value(pg::format("%s must not be negative", what.data()));
+}
+
+std::int64_t queue(const QueueRequest &request) {
+    check_caller();
+    check_numbers(request);
+    const pg::KeyColumn key = find_key(request);
+    const store::JobClass job_class = find_job_class(request);
+    Migration migration = describe(request, key);
+    migration.statement = render_statement(request, job_class, key);
+    migration.scope_to = combine_scopes(job_class.scope_to, request.scope_to);
+    const store::Identity identity = {migration.job_class_name, migration.table_oid, migration.column_name, migration.job_arguments};
+    if (const auto existing = store::find_by_identity(identity))
+        return already_queued(request, migration, *existing);
+    migration.has_placeholders = check_command_text({migration.statement, request.table, key, migration.scope_to});
+    migration.range = find_range(request, key, migration);
+    migration.status = first_status(migration, request.start);
+    const std::int64_t id = store::insert_migration(
+        {migration, job_class.operation_name, request.batching_strategy, request.priority, pg::estimated_rows(request.table)});
+    if (id == 0) // queued by somebody else in this moment
+        return already_queued(request, migration, store::find_by_identity(identity).value_or(0));
+    say_queued(migration, id);
+    say_what_preloading_is_for();
+    if (migration.status == MigrationStatus::active)
+        pg::start_scheduler_at_commit();
+    return id;
+}
+
+void define(const DefineRequest &request) {
+    if (request.name.empty() || request.command.empty())
+        refuse_value("a job class needs a name and a command");
+    for (Text argument : request.job_arguments)
+        if (argument.empty() || argument == "table" || argument == "column")
+            refuse_value(pg::format("job argument \"%.*s\" cannot be declared", width(argument), argument.data()),
+                         "{table} and {column} are the migration's own.");
+    const Text operation = request.operation_name.empty() ? Text("update_all") : request.operation_name;
+    if (!store::insert_job_class({request.name, request.command, request.job_arguments, request.scope_to, operation,
+                                  pg::current_role().oid}))
+        pg::raise(Refusal{"42710", pg::format("job class \"%.*s\" already exists", width(request.name), request.name.data()), {},
+                          "Queued migrations keep their definition: remove the old one with bbm.undefine() first."});
+}
+
+bool undefine(Text name) {
+    const auto job_class = store::load_job_class(name, pg::current_arena());
+    if (!job_class) {
+        pg::report(pg::Level::notice, pg::format("job class \"%.*s\" does not exist, skipping", width(name), name.data()));
+        return false;
+    }
+    if (job_class->owner_oid == 0 || !pg::may_act_as(job_class->owner_oid))
+        pg::raise(Refusal{"42501", pg::format("permission denied for job class \"%.*s\"", width(name), name.data()), {}, {}});
+    store::delete_job_class(name);
+    return true;
+}
+
+} // namespace bbm

@@ -1,0 +1,49 @@
+// bbm.queue, bbm.define, bbm.undefine.
+#pragma once
+
+#include "core/types.hpp"
+
+#include <optional>
+
+namespace bbm {
+
+// The arguments of bbm.queue; text without data is NULL.
+struct QueueRequest {
+    Text job_class_name;
+    std::uint32_t table;
+    Text column_name;
+    Text job_arguments;
+    Text command;
+    Text scope_to;
+    std::optional<Micros> job_interval;
+    std::optional<int> batch_size;
+    std::optional<int> sub_batch_size;
+    std::optional<int> max_batch_size;
+    std::optional<Micros> pause;
+    Text batch_min_value;
+    Text batch_max_value;
+    Text batching_strategy;
+    Key cursor_columns;
+    int priority;
+    bool start;
+    bool if_not_exists;
+};
+
+// The id of the migration. Everything that can be wrong is found here, and then nothing is stored.
+std::int64_t queue(const QueueRequest &request);
+
+struct DefineRequest {
+    Text name;
+    Text command;
+    Key job_arguments;
+    Text scope_to;
+    Text operation_name;
+};
+void define(const DefineRequest &request);
+bool undefine(Text name);
+
+// Raises 22023 for a number that is not positive, or a negative duration.
+void check_positive(Text what, std::optional<int> value);
+void check_duration(Text what, std::optional<Micros> value);
+
+} // namespace bbm

@@ -1,0 +1,111 @@
+#include "command/run.hpp"
+
+#include "command/reference.hpp"
+#include "core/lifecycle.hpp"
+#include "core/schedule.hpp"
+#include "pg/clock.hpp"
+#include "pg/identity.hpp"
+#include "pg/memory.hpp"
+#include "pg/report.hpp"
+#include "pg/settings.hpp"
+#include "pg/transaction.hpp"
+#include "pg/workers.hpp"
+#include "store/jobs.hpp"
+#include "store/migrations.hpp"
+#include "store/work.hpp"
+#include "worker/job_runner.hpp"
+
+#include <algorithm>
+
+namespace bbm {
+
+namespace {
+
+// How long to let another process go on before looking again whether its migration still needs this one.
+constexpr Micros kBusyRetry = 100'000;
+
+struct Outcome {
+    Run run;
+    Failure failure; // of a failed migration
+};
+
+// Nothing of the caller's is left out: what background workers may do is his as well, and no more.
+void check_runnable(std::int64_t id) {
+    if (pg::in_recovery())
+        pg::raise(Refusal{"25006", "cannot run a migration during recovery", {}, "Connect to the primary server."});
+    if (!pg::settings().enabled)
+        pg::raise(Refusal{"55000", "bbm is switched off", {}, "See the setting bbm.enabled."});
+    const Migration migration = require(id);
+    if (migration.owner_oid != pg::current_role().oid)
+        pg::raise(Refusal{"42501", pg::format("permission denied for %s", label(migration).data()),
+                          "Its command runs with the rights of the session, so only its owner may run it here.",
+                          pg::format("SET ROLE %s;", migration.owner_name.data())});
+    if (!is_runnable(migration.status) && !is_done(migration.status))
+        pg::raise(Refusal{"55000", pg::format("cannot run %s in status \"%s\"", label(migration).data(), name(migration.status).data()), {},
+                          pg::format("Run SELECT bbm.%s(%lld); first.", migration.status == MigrationStatus::failed ? "retry" : "resume",
+                                     static_cast<long long>(id))});
+}
+
+Run run_until_done(std::int64_t id, const Session &session) {
+    for (;;) {
+        const Run run = run_migration(id, session);
+        const bool waits = run.outcome == Run::Outcome::resting || run.outcome == Run::Outcome::busy;
+        if (!waits || pg::now() >= session.deadline)
+            return run;
+        const Micros until = run.outcome == Run::Outcome::busy ? pg::now() + kBusyRetry : run.until;
+        pg::sleep_until(std::min(until, session.deadline), session.cancel);
+    }
+}
+
+void report_failed(std::int64_t id, bool raises) {
+    Text message, detail;
+    pg::begin_transaction();
+    const auto migration = store::load_migration(id, pg::current_arena());
+    const auto failure = store::last_failure(id, pg::current_arena());
+    if (migration)
+        message = pg::format("%s has failed", label(*migration).data());
+    if (failure)
+        detail = pg::format("The last error was: %s (SQLSTATE %s).", failure->message.data(), failure->sqlstate.data());
+    pg::commit_transaction(pg::Durability::relaxed);
+    if (!migration)
+        return;
+    const Text hint = pg::format("See SELECT * FROM bbm.failures WHERE migration_id = %lld;  then run SELECT bbm.retry(%lld);",
+                                 static_cast<long long>(id), static_cast<long long>(id));
+    if (raises)
+        pg::raise(Refusal{"55000", message, detail, hint});
+    pg::report(pg::Level::warning, message, detail, hint);
+}
+
+// What this session leaves undone, and what waited for its table, goes on in the background.
+void hand_over() {
+    pg::in_transaction(pg::Durability::relaxed, [] {
+        if (store::has_work())
+            pg::start_scheduler_at_commit();
+    });
+}
+
+Vector<std::int64_t> &find_mine() {
+    Vector<std::int64_t> *ids = nullptr;
+    pg::in_transaction(pg::Durability::relaxed, [&] { ids = &store::my_runnable(pg::current_arena()); });
+    return *ids;
+}
+
+} // namespace
+
+void run_here(std::optional<std::int64_t> id, std::optional<Micros> max_time) {
+    const Session session = {pg::Cancel::raises, pg::Scope::transaction, true, max_time ? pg::now() + *max_time : kNever};
+    if (id) {
+        pg::in_transaction(pg::Durability::relaxed, [&] { check_runnable(*id); });
+        const Run run = run_until_done(*id, session);
+        hand_over();
+        if (run.outcome == Run::Outcome::failed)
+            report_failed(*id, true);
+        return;
+    }
+    for (const std::int64_t mine : find_mine())
+        if (run_migration(mine, session).outcome == Run::Outcome::failed)
+            report_failed(mine, false);
+    hand_over();
+}
+
+} // namespace bbm

@@ -1,0 +1,304 @@
+// The whole C ABI of bbm: the library's start, the functions that SQL calls, the mains of the background workers. Each
+// reads its arguments, calls one function and returns.
+#include "command/control.hpp"
+#include "command/gate.hpp"
+#include "command/queue.hpp"
+#include "command/reference.hpp"
+#include "command/run.hpp"
+#include "pg/due.hpp"
+#include "pg/guard.hpp"
+#include "pg/memory.hpp"
+#include "pg/range_command.hpp"
+#include "pg/report.hpp"
+#include "pg/settings.hpp"
+#include "pg/transaction.hpp"
+#include "pg/workers.hpp"
+#include "worker/processes.hpp"
+
+#include <optional>
+
+extern "C" {
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "nodes/parsenodes.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/jsonb.h"
+#include "utils/lsyscache.h"
+#include "utils/timestamp.h"
+}
+
+namespace {
+
+using bbm::Micros;
+using bbm::Text;
+
+bool given(FunctionCallInfo fcinfo, int i) { return !PG_ARGISNULL(i); }
+
+Text text_at(FunctionCallInfo fcinfo, int i) {
+    if (!given(fcinfo, i))
+        return {};
+    return Text(text_to_cstring(PG_GETARG_TEXT_PP(i)));
+}
+
+// For arguments that must not be NULL.
+Text needed_text(FunctionCallInfo fcinfo, int i, const char *name) {
+    if (!given(fcinfo, i))
+        bbm::pg::raise(bbm::Refusal{"22004", bbm::pg::format("%s must not be null", name), {}, {}});
+    return text_at(fcinfo, i);
+}
+
+Text json_at(FunctionCallInfo fcinfo, int i) {
+    if (!given(fcinfo, i))
+        return "[]";
+    Jsonb *json = PG_GETARG_JSONB_P(i);
+    if (!JB_ROOT_IS_ARRAY(json) || JB_ROOT_IS_SCALAR(json))
+        bbm::pg::raise(bbm::Refusal{"22023", "job_arguments must be a JSON array", {}, "For example: '[\"a\", \"b\"]'."});
+    return Text(JsonbToCString(nullptr, &json->root, VARSIZE(json)));
+}
+
+std::optional<int> integer_at(FunctionCallInfo fcinfo, int i) {
+    return given(fcinfo, i) ? std::optional<int>(PG_GETARG_INT32(i)) : std::nullopt;
+}
+
+std::optional<Micros> interval_at(FunctionCallInfo fcinfo, int i) {
+    if (!given(fcinfo, i))
+        return std::nullopt;
+    const Interval *span = PG_GETARG_INTERVAL_P(i);
+    const Micros days = span->day + Micros{span->month} * DAYS_PER_MONTH;
+    return span->time + days * USECS_PER_DAY;
+}
+
+bool flag_at(FunctionCallInfo fcinfo, int i) { return given(fcinfo, i) && PG_GETARG_BOOL(i); }
+
+bbm::Key text_array_at(FunctionCallInfo fcinfo, int i) {
+    if (!given(fcinfo, i))
+        return {};
+    Datum *items;
+    int count;
+    deconstruct_array(PG_GETARG_ARRAYTYPE_P(i), TEXTOID, -1, false, TYPALIGN_INT, &items, nullptr, &count);
+    const auto texts = bbm::pg::make_array<Text>(bbm::pg::current_arena(), static_cast<std::size_t>(count));
+    for (int n = 0; n < count; ++n)
+        texts[static_cast<std::size_t>(n)] = Text(TextDatumGetCString(items[n]));
+    return texts;
+}
+
+// A value of whatever type the caller wrote, in its text form.
+Text any_at(FunctionCallInfo fcinfo, int i) {
+    if (!given(fcinfo, i))
+        return {};
+    Oid output;
+    bool is_varlena;
+    getTypeOutputInfo(get_fn_expr_argtype(fcinfo->flinfo, i), &output, &is_varlena);
+    return Text(OidOutputFunctionCall(output, PG_GETARG_DATUM(i)));
+}
+
+std::uint32_t table_at(FunctionCallInfo fcinfo, int i) {
+    if (!given(fcinfo, i))
+        bbm::pg::raise(bbm::Refusal{"22004", "table_name must not be null", {}, {}});
+    return PG_GETARG_OID(i);
+}
+
+// A migration by id, by name or by configuration: which, the declared types of the function tell. `next` is the number
+// of the argument behind it.
+struct Reference {
+    std::int64_t id;
+    int next;
+};
+
+Reference migration_at(FunctionCallInfo fcinfo) {
+    Oid *types;
+    int count;
+    (void)get_func_signature(fcinfo->flinfo->fn_oid, &types, &count);
+    if (types[0] == INT8OID) {
+        if (!given(fcinfo, 0))
+            bbm::pg::raise(bbm::Refusal{"22004", "id must not be null", {}, {}});
+        return {PG_GETARG_INT64(0), 1};
+    }
+    const Text name = needed_text(fcinfo, 0, "the name of the migration");
+    if (count < 2 || types[1] != REGCLASSOID)
+        return {bbm::resolve_name(name), 1};
+    return {bbm::resolve_identity(name, table_at(fcinfo, 1), needed_text(fcinfo, 2, "column_name"), json_at(fcinfo, 3)), 4};
+}
+
+Datum text_result(Text text) { return PointerGetDatum(cstring_to_text_with_len(text.data(), static_cast<int>(text.size()))); }
+
+Datum nothing() { return static_cast<Datum>(0); }
+
+} // namespace
+
+// PostgreSQL 15 marks exported functions with nothing, and the build hides everything else.
+#pragma GCC visibility push(default)
+extern "C" {
+
+#ifdef PG_MODULE_MAGIC_EXT
+PG_MODULE_MAGIC_EXT(.name = "bbm", .version = "1.0.0");
+#else
+PG_MODULE_MAGIC;
+#endif
+
+void _PG_init(void);
+void bbm_launcher_main(Datum argument);
+void bbm_scheduler_main(Datum argument);
+void bbm_worker_main(Datum argument);
+
+PG_FUNCTION_INFO_V1(bbm_define);
+PG_FUNCTION_INFO_V1(bbm_undefine);
+PG_FUNCTION_INFO_V1(bbm_queue);
+PG_FUNCTION_INFO_V1(bbm_pause);
+PG_FUNCTION_INFO_V1(bbm_resume);
+PG_FUNCTION_INFO_V1(bbm_retry);
+PG_FUNCTION_INFO_V1(bbm_delete);
+PG_FUNCTION_INFO_V1(bbm_alter);
+PG_FUNCTION_INFO_V1(bbm_finalize);
+PG_FUNCTION_INFO_V1(bbm_ensure_finished);
+PG_FUNCTION_INFO_V1(bbm_wait);
+PG_FUNCTION_INFO_V1(bbm_explain_text);
+PG_FUNCTION_INFO_V1(bbm_ensure_running);
+PG_FUNCTION_INFO_V1(bbm_run);
+
+void _PG_init(void) {
+    bbm::pg::define_settings();
+    bbm::pg::install_command_hook();
+    if (!process_shared_preload_libraries_in_progress || IsBinaryUpgrade)
+        return;
+    bbm::pg::reserve_due_memory();
+    bbm::pg::register_launcher();
+}
+
+void bbm_launcher_main(Datum) {
+    bbm::pg::guarded([] { bbm::run_launcher(); });
+}
+
+void bbm_scheduler_main(Datum argument) {
+    bbm::pg::guarded([&] { bbm::run_scheduler(DatumGetObjectId(argument)); });
+}
+
+void bbm_worker_main(Datum) {
+    bbm::pg::guarded([] { bbm::run_worker(); });
+}
+
+Datum bbm_define(PG_FUNCTION_ARGS) {
+    return bbm::pg::guarded([&] {
+        bbm::define({needed_text(fcinfo, 0, "name"), needed_text(fcinfo, 1, "command"), text_array_at(fcinfo, 2),
+                     text_at(fcinfo, 3), text_at(fcinfo, 4)});
+        return nothing();
+    });
+}
+
+Datum bbm_undefine(PG_FUNCTION_ARGS) {
+    return bbm::pg::guarded([&] { return BoolGetDatum(bbm::undefine(needed_text(fcinfo, 0, "name"))); });
+}
+
+Datum bbm_queue(PG_FUNCTION_ARGS) {
+    return bbm::pg::guarded([&] {
+        return Int64GetDatum(bbm::queue({.job_class_name = needed_text(fcinfo, 0, "job_class_name"),
+                                         .table = table_at(fcinfo, 1),
+                                         .column_name = text_at(fcinfo, 2),
+                                         .job_arguments = json_at(fcinfo, 3),
+                                         .command = text_at(fcinfo, 4),
+                                         .scope_to = text_at(fcinfo, 5),
+                                         .job_interval = interval_at(fcinfo, 6),
+                                         .batch_size = integer_at(fcinfo, 7),
+                                         .sub_batch_size = integer_at(fcinfo, 8),
+                                         .max_batch_size = integer_at(fcinfo, 9),
+                                         .pause = interval_at(fcinfo, 10),
+                                         .batch_min_value = any_at(fcinfo, 11),
+                                         .batch_max_value = any_at(fcinfo, 12),
+                                         .batching_strategy = needed_text(fcinfo, 13, "batching_strategy"),
+                                         .cursor_columns = text_array_at(fcinfo, 14),
+                                         .priority = integer_at(fcinfo, 15).value_or(0),
+                                         .start = flag_at(fcinfo, 16),
+                                         .if_not_exists = flag_at(fcinfo, 17)}));
+    });
+}
+
+Datum bbm_pause(PG_FUNCTION_ARGS) {
+    return bbm::pg::guarded([&] {
+        const auto [id, next] = migration_at(fcinfo);
+        return BoolGetDatum(bbm::pause(id, flag_at(fcinfo, next), text_at(fcinfo, next + 1)));
+    });
+}
+
+Datum bbm_resume(PG_FUNCTION_ARGS) {
+    return bbm::pg::guarded([&] {
+        const auto [id, next] = migration_at(fcinfo);
+        return BoolGetDatum(bbm::resume(id, text_at(fcinfo, next)));
+    });
+}
+
+Datum bbm_retry(PG_FUNCTION_ARGS) {
+    return bbm::pg::guarded([&] {
+        const auto [id, next] = migration_at(fcinfo);
+        return Int32GetDatum(bbm::retry(id, text_at(fcinfo, next)));
+    });
+}
+
+Datum bbm_delete(PG_FUNCTION_ARGS) {
+    return bbm::pg::guarded([&] {
+        const auto [id, next] = migration_at(fcinfo);
+        return BoolGetDatum(bbm::remove(id, text_at(fcinfo, next)));
+    });
+}
+
+Datum bbm_alter(PG_FUNCTION_ARGS) {
+    return bbm::pg::guarded([&] {
+        const auto [id, next] = migration_at(fcinfo);
+        bbm::alter(id, {interval_at(fcinfo, next), integer_at(fcinfo, next + 1), integer_at(fcinfo, next + 2),
+                        integer_at(fcinfo, next + 3), interval_at(fcinfo, next + 4), integer_at(fcinfo, next + 5)});
+        return nothing();
+    });
+}
+
+Datum bbm_finalize(PG_FUNCTION_ARGS) {
+    return bbm::pg::guarded([&] {
+        bbm::finalize(migration_at(fcinfo).id);
+        return nothing();
+    });
+}
+
+Datum bbm_ensure_finished(PG_FUNCTION_ARGS) {
+    return bbm::pg::guarded([&] {
+        const auto [id, next] = migration_at(fcinfo);
+        bbm::ensure_finished(id, flag_at(fcinfo, next));
+        return nothing();
+    });
+}
+
+Datum bbm_wait(PG_FUNCTION_ARGS) {
+    return bbm::pg::guarded([&] {
+        const auto [id, next] = migration_at(fcinfo);
+        return BoolGetDatum(bbm::wait(id, interval_at(fcinfo, next)));
+    });
+}
+
+Datum bbm_explain_text(PG_FUNCTION_ARGS) {
+    return bbm::pg::guarded([&] { return text_result(bbm::explain(migration_at(fcinfo).id)); });
+}
+
+Datum bbm_ensure_running(PG_FUNCTION_ARGS) {
+    return bbm::pg::guarded([&] {
+        (void)fcinfo;
+        return BoolGetDatum(bbm::ensure_running());
+    });
+}
+
+Datum bbm_run(PG_FUNCTION_ARGS) {
+    return bbm::pg::guarded([&] {
+        const auto *context = reinterpret_cast<const CallContext *>(fcinfo->context);
+        std::optional<std::int64_t> id;
+        if (given(fcinfo, 0))
+            id = migration_at(fcinfo).id;
+        const auto max_time = interval_at(fcinfo, 1);
+        bbm::pg::leave_callers_transaction(context == nullptr || !IsA(context, CallContext) || context->atomic);
+        bbm::run_here(id, max_time);
+        bbm::pg::return_to_caller();
+        return nothing();
+    });
+}
+
+} // extern "C"
+#pragma GCC visibility pop

@@ -1,0 +1,190 @@
+#include "store/jobs.hpp"
+
+#include "pg/identity.hpp"
+#include "pg/spi.hpp"
+
+namespace bbm::store {
+
+namespace {
+
+pg::Statement insert_statement = {
+    "INSERT INTO bbm.job (migration_id, min_cursor, max_cursor, batch_size, sub_batch_size) VALUES ($1, $2, $3, $4, $5)"
+    " RETURNING id"};
+
+// More than that many open jobs are looked at in turn; all but a handful are failed ones that wait for a person.
+#define BBM_MOST_JOBS "1000"
+
+pg::Statement unfinished_statement = {
+    "SELECT id, migration_id, status, min_cursor, max_cursor, cursor, batch_size, sub_batch_size, attempts, epoch,"
+    " unproven_starts, rows_affected, sub_batches, work_us, longest_us, retry_at FROM bbm.job"
+    " WHERE migration_id = $1 AND status <> 'succeeded'"
+    " ORDER BY (status = 'failed' AND retry_at IS NULL), id LIMIT " BBM_MOST_JOBS};
+
+pg::Statement running_statement = {
+    "SELECT j.id FROM bbm.migration AS m JOIN bbm.job AS j ON j.migration_id = m.id AND j.status <> 'succeeded'"
+    " WHERE m.table_oid = $1::pg_catalog.oid AND m.status IN ('active', 'finalizing') AND m.id <> $2 AND j.status = 'running'"};
+
+// Being taken over is not an attempt: nothing says that the job did anything wrong.
+pg::Statement start_statement = {
+    "UPDATE bbm.job SET status = 'running', epoch = epoch + 1, unproven_starts = unproven_starts + 1,"
+    " attempts = attempts + CASE WHEN $2 THEN 1 ELSE 0 END, retry_at = NULL, finished_at = NULL,"
+    " started_at = pg_catalog.clock_timestamp() WHERE id = $1 RETURNING epoch, attempts, unproven_starts"};
+
+pg::Statement control_statement = {
+    "SELECT m.status, (EXTRACT(epoch FROM m.job_interval) * 1000000)::pg_catalog.int8,"
+    " (EXTRACT(epoch FROM m.pause) * 1000000)::pg_catalog.int8, m.batch_size, m.sub_batch_size, m.max_batch_size, m.row_cost_us,"
+    " j.status = 'running' AND j.epoch = $2 FROM bbm.job AS j JOIN bbm.migration AS m ON m.id = j.migration_id WHERE j.id = $1"};
+
+pg::Statement advance_statement = {
+    "UPDATE bbm.job SET cursor = $3, sub_batch_size = $4, unproven_starts = 0, rows_affected = rows_affected + $5,"
+    " sub_batches = sub_batches + $6, work_us = work_us + $7, longest_us = greatest(longest_us, $8)"
+    " WHERE id = $1 AND epoch = $2 AND status = 'running'"};
+
+pg::Statement end_statement = {
+    "UPDATE bbm.job SET status = $3, retry_at = $4, unproven_starts = 0,"
+    " attempts = attempts - CASE WHEN $5 THEN 1 ELSE 0 END,"
+    " finished_at = CASE WHEN $3 IN ('succeeded', 'failed') THEN pg_catalog.clock_timestamp() END"
+    " WHERE id = $1 AND epoch = $2 AND status = 'running'"};
+
+pg::Statement transition_statement = {
+    "INSERT INTO bbm.job_transition (migration_id, job_id, from_status, to_status, reason, sqlstate, message, detail, hint,"
+    " context, min_key, max_key, attempts, role_name, pid)"
+    " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, pg_catalog.pg_backend_pid())"};
+
+pg::Statement add_statement = {
+    "UPDATE bbm.migration AS m SET jobs_succeeded = m.jobs_succeeded + 1, rows_affected = m.rows_affected + j.rows_affected,"
+    " sub_batches = m.sub_batches + j.sub_batches, work_us = m.work_us + j.work_us,"
+    " longest_us = greatest(m.longest_us, j.longest_us) FROM bbm.job AS j WHERE j.id = $1 AND m.id = j.migration_id"};
+
+pg::Statement put_back_statement = {
+    "WITH back AS (UPDATE bbm.job SET status = 'pending', attempts = 0, retry_at = NULL, unproven_starts = 0, finished_at = NULL"
+    " WHERE migration_id = $1 AND status = 'failed' RETURNING id, migration_id, cursor, min_cursor, max_cursor)"
+    " INSERT INTO bbm.job_transition (migration_id, job_id, from_status, to_status, reason, min_key, max_key, attempts,"
+    " role_name, pid) SELECT migration_id, id, 'failed', 'pending', $2, coalesce(cursor, min_cursor), max_cursor, 0, $3,"
+    " pg_catalog.pg_backend_pid() FROM back"};
+
+// Jobs that killed their server before they did anything are running rows nobody owns; retry gives them a new chance.
+pg::Statement absolve_statement = {
+    "UPDATE bbm.job SET unproven_starts = 0 WHERE migration_id = $1 AND status <> 'succeeded' AND unproven_starts > 0"};
+
+pg::Statement last_failure_statement = {
+    "SELECT sqlstate, message, detail, hint, context FROM bbm.job_transition WHERE migration_id = $1 AND sqlstate IS NOT NULL"
+    " ORDER BY id DESC LIMIT 1"};
+
+struct Transition {
+    Text from;
+    Text to;
+    Text reason;
+    const Failure *failure;
+    Range range;
+};
+
+void record(const Job &job, const Transition &transition) {
+    const Failure failure = transition.failure == nullptr ? Failure{} : *transition.failure;
+    pg::execute(transition_statement,
+                {pg::integer(job.migration_id), pg::integer(job.id), pg::text(transition.from), pg::text(transition.to),
+                 pg::text(transition.reason), pg::text(failure.sqlstate), pg::text(failure.message),
+                 pg::text(failure.detail), pg::text(failure.hint), pg::text(failure.context),
+                 pg::key(transition.range.min), pg::key(transition.range.max), pg::integer(job.attempts),
+                 pg::text(pg::current_role().name)});
+}
+
+Job read_job(const pg::Row &row, Arena arena) {
+    Job job;
+    job.id = row.integer(1);
+    job.migration_id = row.integer(2);
+    job.status = parse_job_status(row.text(3, arena)).value_or(JobStatus::failed);
+    job.range = {row.key(4, arena), row.key(5, arena)};
+    job.cursor = row.key(6, arena);
+    job.batch_size = static_cast<int>(row.integer(7));
+    job.sub_batch_size = static_cast<int>(row.integer(8));
+    job.attempts = static_cast<int>(row.integer(9));
+    job.epoch = row.integer(10);
+    job.unproven_starts = static_cast<int>(row.integer(11));
+    job.done = {row.integer(12), row.integer(13), row.integer(14), row.integer(15)};
+    job.retry_at = row.integer(16);
+    return job;
+}
+
+} // namespace
+
+void insert_job(Job &job) {
+    pg::query(insert_statement,
+              {pg::integer(job.migration_id), pg::key(job.range.min), pg::key(job.range.max), pg::integer(job.batch_size),
+               pg::integer(job.sub_batch_size)},
+              [&](pg::Row row) { job.id = row.integer(1); });
+}
+
+Vector<Job> &unfinished_jobs(std::int64_t migration_id, Arena arena) {
+    auto &jobs = make<Vector<Job>>(arena);
+    pg::query(unfinished_statement, {pg::integer(migration_id)},
+              [&](pg::Row row) { jobs.push_back(read_job(row, arena)); });
+    return jobs;
+}
+
+Vector<std::int64_t> &running_on_table(std::uint32_t table_oid, std::int64_t except_migration, Arena arena) {
+    auto &jobs = make<Vector<std::int64_t>>(arena);
+    pg::query(running_statement, {pg::integer(table_oid), pg::integer(except_migration)},
+              [&](pg::Row row) { jobs.push_back(row.integer(1)); });
+    return jobs;
+}
+
+void start_job(Job &job, JobEvent event) {
+    const JobStatus from = job.status;
+    pg::query(start_statement, {pg::integer(job.id), pg::boolean(event == JobEvent::start)}, [&](pg::Row row) {
+        job.epoch = row.integer(1);
+        job.attempts = static_cast<int>(row.integer(2));
+        job.unproven_starts = static_cast<int>(row.integer(3));
+    });
+    job.status = JobStatus::running;
+    record(job, {name(from), name(job.status), event == JobEvent::take_over ? Text("taken over: its process is gone") : Text(),
+                 nullptr, job.range});
+}
+
+std::optional<Control> load_control(const Job &job, Arena arena) {
+    std::optional<Control> control;
+    pg::query(control_statement, {pg::integer(job.id), pg::integer(job.epoch)}, [&](pg::Row row) {
+        control = Control{parse_migration_status(row.text(1, arena)).value_or(MigrationStatus::paused),
+                          Pace{row.integer(2), row.integer(3), static_cast<int>(row.integer(4)),
+                               static_cast<int>(row.integer(5)), static_cast<int>(row.integer(6)), row.real(7)},
+                          row.boolean(8)};
+    });
+    return control;
+}
+
+bool advance_job(const Job &job, const Counters &step) {
+    return pg::execute(advance_statement,
+                       {pg::integer(job.id), pg::integer(job.epoch), pg::key(job.cursor), pg::integer(job.sub_batch_size),
+                        pg::integer(step.rows_affected), pg::integer(step.sub_batches), pg::integer(step.work),
+                        pg::integer(step.longest)}) == 1;
+}
+
+bool end_job(const Job &job, const Ending &ending) {
+    const JobStatus to = apply(JobStatus::running, ending.event).value();
+    const bool is_ours = pg::execute(end_statement,
+                                     {pg::integer(job.id), pg::integer(job.epoch), pg::text(name(to)),
+                                      pg::timestamp(ending.retry_at.value_or(0)),
+                                      pg::boolean(ending.event == JobEvent::give_back && job.attempts > 0)}) == 1;
+    if (is_ours)
+        record(job, {name(JobStatus::running), name(to), ending.reason, ending.failure,
+                     ending.met_in.min.empty() ? job.range : ending.met_in});
+    return is_ours;
+}
+
+void add_to_migration(const Job &job) { pg::execute(add_statement, {pg::integer(job.id)}); }
+
+int put_back_failed(std::int64_t migration_id, Text reason) {
+    pg::execute(absolve_statement, {pg::integer(migration_id)});
+    return static_cast<int>(pg::execute(
+        put_back_statement, {pg::integer(migration_id), pg::text(reason), pg::text(pg::current_role().name)}));
+}
+
+std::optional<Failure> last_failure(std::int64_t migration_id, Arena arena) {
+    std::optional<Failure> failure;
+    pg::query(last_failure_statement, {pg::integer(migration_id)}, [&](pg::Row row) {
+        failure = Failure{row.text(1, arena), row.text(2, arena), row.text(3, arena), row.text(4, arena), row.text(5, arena)};
+    });
+    return failure;
+}
+
+} // namespace bbm::store

@@ -1,0 +1,210 @@
+#include "store/migrations.hpp"
+
+#include "pg/identity.hpp"
+#include "pg/spi.hpp"
+
+namespace bbm::store {
+
+namespace {
+
+#define BBM_MIGRATION_COLUMNS                                                                                          \
+    "id, job_class_name, table_oid, table_name, column_name, job_arguments::pg_catalog.text, status, statement, "      \
+    "has_placeholders, scope_to, cursor_columns, cursor_types, min_cursor, max_cursor, frontier, "                     \
+    "(EXTRACT(epoch FROM job_interval) * 1000000)::pg_catalog.int8, (EXTRACT(epoch FROM pause) * 1000000)::pg_catalog.int8, " \
+    "batch_size, sub_batch_size, max_batch_size, row_cost_us, owner_oid, owner_name, search_path, next_job_at"
+
+pg::Statement insert_statement = {
+    "INSERT INTO bbm.migration (job_class_name, table_oid, table_name, column_name, job_arguments, status, statement,"
+    " has_placeholders, scope_to, operation_name, batching_strategy, cursor_columns, cursor_types, min_cursor, max_cursor,"
+    " total_rows, job_interval, pause, batch_size, sub_batch_size, max_batch_size, priority, owner_oid, owner_name,"
+    " search_path, home_system, home_database, started_at, finished_at)"
+    " VALUES ($1, $2::pg_catalog.oid, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16,"
+    " $17 * interval '1 microsecond', $18 * interval '1 microsecond', $19, $20, $21, $22, $23::pg_catalog.oid, $24, $25, $26,"
+    " $27::pg_catalog.oid, CASE WHEN $6 <> 'paused' THEN pg_catalog.now() END,"
+    " CASE WHEN $6 = 'finished' THEN pg_catalog.now() END)"
+    " ON CONFLICT (job_class_name, table_oid, column_name, job_arguments) DO NOTHING RETURNING id"};
+
+pg::Statement load_statement = {"SELECT " BBM_MIGRATION_COLUMNS " FROM bbm.migration WHERE id = $1"};
+pg::Statement lock_statement = {"SELECT " BBM_MIGRATION_COLUMNS " FROM bbm.migration WHERE id = $1 FOR NO KEY UPDATE"};
+pg::Statement lock_table_statement = {
+    "SELECT id FROM bbm.migration WHERE table_oid = $1::pg_catalog.oid AND status IN ('active', 'finalizing')"
+    " ORDER BY id FOR NO KEY UPDATE"};
+pg::Statement writer_statement = {"SELECT xmin::pg_catalog.text::pg_catalog.int8 FROM bbm.migration WHERE id = $1"};
+
+pg::Statement identity_statement = {
+    "SELECT id FROM bbm.migration WHERE job_class_name = $1 AND table_oid = $2::pg_catalog.oid AND column_name = $3"
+    " AND job_arguments = $4"};
+pg::Statement name_statement = {"SELECT id FROM bbm.migration WHERE job_class_name = $1"};
+// No edit distance without fuzzystrmatch: a common beginning or one containing the other finds most slips of a finger.
+pg::Statement similar_statement = {
+    "SELECT job_class_name FROM bbm.migration WHERE pg_catalog.lower(job_class_name) = pg_catalog.lower($1)"
+    " OR pg_catalog.starts_with(job_class_name, $1) OR pg_catalog.starts_with($1, job_class_name)"
+    " OR pg_catalog.left(job_class_name, 5) = pg_catalog.left($1, 5) ORDER BY id DESC LIMIT 1"};
+
+pg::Statement status_statement = {
+    "UPDATE bbm.migration SET status = $2, status_reason = $3, next_job_at = NULL, cancel_running = false,"
+    " started_at = CASE WHEN $2 IN ('active', 'finalizing') THEN pg_catalog.now() ELSE started_at END,"
+    " finished_at = CASE WHEN $2 IN ('finished', 'finalized') THEN coalesce(finished_at, pg_catalog.now()) END"
+    " WHERE id = $1"};
+pg::Statement event_statement = {
+    "INSERT INTO bbm.event (migration_id, job_class_name, table_name, event, from_status, to_status, reason, sqlstate,"
+    " message, detail, role_name, owner_oid, pid)"
+    " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::pg_catalog.oid, pg_catalog.pg_backend_pid())"};
+pg::Statement cancel_statement = {"UPDATE bbm.migration SET cancel_running = true WHERE id = $1"};
+
+pg::Statement frontier_statement = {"UPDATE bbm.migration SET frontier = $2 WHERE id = $1"};
+pg::Statement next_job_statement = {
+    "UPDATE bbm.migration SET next_job_at = $2 WHERE id = $1 AND next_job_at IS DISTINCT FROM $2"};
+pg::Statement pace_statement = {
+    "UPDATE bbm.migration SET job_interval = $2 * interval '1 microsecond', pause = $3 * interval '1 microsecond',"
+    " batch_size = $4, sub_batch_size = $5, max_batch_size = $6, priority = coalesce($7, priority), next_job_at = NULL"
+    " WHERE id = $1"};
+pg::Statement row_cost_statement = {"UPDATE bbm.migration SET row_cost_us = $2 WHERE id = $1"};
+pg::Statement delete_statement = {"DELETE FROM bbm.migration WHERE id = $1"};
+pg::Statement observe_statement = {
+    "SELECT status, EXISTS (SELECT FROM bbm.workers AS w WHERE w.migration_id = m.id), progress::pg_catalog.float8"
+    " FROM bbm.migrations AS m WHERE id = $1",
+    pg::Sees::latest};
+
+Migration read_migration(const pg::Row &row, Arena arena) {
+    Migration m;
+    m.id = row.integer(1);
+    m.job_class_name = row.text(2, arena);
+    m.table_oid = static_cast<std::uint32_t>(row.integer(3));
+    m.table_name = row.text(4, arena);
+    m.column_name = row.text(5, arena);
+    m.job_arguments = row.text(6, arena);
+    m.status = parse_migration_status(row.text(7, arena)).value_or(MigrationStatus::paused);
+    m.statement = row.text(8, arena);
+    m.has_placeholders = row.boolean(9);
+    m.scope_to = row.text(10, arena);
+    m.cursor_columns = row.key(11, arena);
+    m.cursor_types = row.key(12, arena);
+    if (!row.is_null(13))
+        m.range = Range{row.key(13, arena), row.key(14, arena)};
+    m.frontier = row.key(15, arena);
+    m.pace = {row.integer(16),
+              row.integer(17),
+              static_cast<int>(row.integer(18)),
+              static_cast<int>(row.integer(19)),
+              static_cast<int>(row.integer(20)),
+              row.real(21)};
+    m.owner_oid = static_cast<std::uint32_t>(row.integer(22));
+    m.owner_name = row.text(23, arena);
+    m.search_path = row.text(24, arena);
+    m.next_job_at = row.integer(25);
+    return m;
+}
+
+std::optional<Migration> load_with(pg::Statement &statement, std::int64_t id, Arena arena) {
+    std::optional<Migration> migration;
+    pg::query(statement, {pg::integer(id)}, [&](pg::Row row) { migration = read_migration(row, arena); });
+    return migration;
+}
+
+std::int64_t single_integer(pg::Statement &statement, std::int64_t id) {
+    std::int64_t value = 0;
+    pg::query(statement, {pg::integer(id)}, [&](pg::Row row) { value = row.integer(1); });
+    return value;
+}
+
+void insert_event(const Migration &migration, Text event, Text from, Text to, const Cause &cause) {
+    const Failure failure = cause.failure == nullptr ? Failure{} : *cause.failure;
+    pg::execute(event_statement,
+                {pg::integer(migration.id), pg::text(migration.job_class_name), pg::text(migration.table_name),
+                 pg::text(event), pg::text(from), pg::text(to), pg::text(cause.reason), pg::text(failure.sqlstate),
+                 pg::text(failure.message), pg::text(failure.detail), pg::text(pg::current_role().name),
+                 pg::integer(migration.owner_oid)});
+}
+
+} // namespace
+
+std::int64_t insert_migration(const NewMigration &fresh) {
+    const Migration &m = fresh.migration;
+    const bool is_empty = !m.range;
+    std::int64_t id = 0;
+    pg::query(insert_statement,
+              {pg::text(m.job_class_name), pg::integer(m.table_oid), pg::text(m.table_name), pg::text(m.column_name),
+               pg::json(m.job_arguments), pg::text(name(m.status)), pg::text(m.statement), pg::boolean(m.has_placeholders),
+               pg::text(m.scope_to), pg::text(fresh.operation_name), pg::text(fresh.batching_strategy),
+               pg::key(m.cursor_columns), pg::key(m.cursor_types), pg::key(is_empty ? Key{} : m.range->min),
+               pg::key(is_empty ? Key{} : m.range->max),
+               pg::Parameter{.kind = pg::Parameter::Kind::integer, .is_null = fresh.total_rows < 0, .integer = fresh.total_rows},
+               pg::integer(m.pace.job_interval), pg::integer(m.pace.pause), pg::positive(m.pace.batch_size),
+               pg::positive(m.pace.sub_batch_size), pg::positive(m.pace.max_batch_size), pg::integer(fresh.priority),
+               pg::integer(m.owner_oid), pg::text(m.owner_name), pg::text(m.search_path),
+               pg::integer(pg::system_identifier()), pg::integer(pg::current_database())},
+              [&](pg::Row row) { id = row.integer(1); });
+    if (id == 0)
+        return 0;
+    Migration queued = m;
+    queued.id = id;
+    insert_event(queued, "queue", {}, name(m.status), Cause{});
+    return id;
+}
+
+std::optional<Migration> load_migration(std::int64_t id, Arena arena) { return load_with(load_statement, id, arena); }
+std::optional<Migration> lock_migration(std::int64_t id, Arena arena) { return load_with(lock_statement, id, arena); }
+void lock_runnable_on_table(std::uint32_t table_oid) { pg::execute(lock_table_statement, {pg::integer(table_oid)}); }
+std::int64_t writer_of(std::int64_t id) { return single_integer(writer_statement, id); }
+
+std::optional<std::int64_t> find_by_identity(const Identity &identity) {
+    std::optional<std::int64_t> id;
+    pg::query(identity_statement,
+              {pg::text(identity.job_class_name), pg::integer(identity.table_oid), pg::text(identity.column_name),
+               pg::json(identity.job_arguments)},
+              [&](pg::Row row) { id = row.integer(1); });
+    return id;
+}
+
+int find_by_name(Text job_class_name, std::int64_t &id) {
+    return static_cast<int>(
+        pg::query(name_statement, {pg::text(job_class_name)}, [&](pg::Row row) { id = row.integer(1); }));
+}
+
+Text similar_name(Text job_class_name, Arena arena) {
+    Text similar;
+    pg::query(similar_statement, {pg::text(job_class_name)}, [&](pg::Row row) { similar = row.text(1, arena); });
+    return similar;
+}
+
+void change_status(const Migration &migration, MigrationEvent event, MigrationStatus to, const Cause &cause) {
+    const Text reason = cause.failure != nullptr ? cause.failure->message : cause.reason;
+    pg::execute(status_statement, {pg::integer(migration.id), pg::text(name(to)), pg::text(reason)});
+    insert_event(migration, name(event), name(migration.status), name(to), cause);
+}
+
+void record_event(const Migration &migration, Text event, const Cause &cause) {
+    insert_event(migration, event, name(migration.status), name(migration.status), cause);
+}
+
+void ask_for_cancel(std::int64_t id) { pg::execute(cancel_statement, {pg::integer(id)}); }
+void set_frontier(std::int64_t id, Key frontier) { pg::execute(frontier_statement, {pg::integer(id), pg::key(frontier)}); }
+void set_next_job_at(std::int64_t id, Micros when) {
+    pg::execute(next_job_statement, {pg::integer(id), pg::timestamp(when)});
+}
+
+void set_pace(std::int64_t id, const Pace &pace, std::optional<int> priority) {
+    pg::execute(pace_statement,
+                {pg::integer(id), pg::integer(pace.job_interval), pg::integer(pace.pause), pg::positive(pace.batch_size),
+                 pg::positive(pace.sub_batch_size), pg::positive(pace.max_batch_size),
+                 pg::Parameter{.kind = pg::Parameter::Kind::integer, .is_null = !priority, .integer = priority.value_or(0)}});
+}
+
+void set_row_cost(std::int64_t id, double row_cost_us) {
+    pg::execute(row_cost_statement, {pg::integer(id), pg::real(row_cost_us)});
+}
+
+void delete_migration(std::int64_t id) { pg::execute(delete_statement, {pg::integer(id)}); }
+
+std::optional<Observed> observe(std::int64_t id, Arena arena) {
+    std::optional<Observed> observed;
+    pg::query(observe_statement, {pg::integer(id)}, [&](pg::Row row) {
+        observed = Observed{parse_migration_status(row.text(1, arena)).value_or(MigrationStatus::paused), row.boolean(2), {}};
+        if (!row.is_null(3))
+            observed->progress = row.real(3);
+    });
+    return observed;
+}
+
+} // namespace bbm::store

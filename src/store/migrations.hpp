@@ -1,0 +1,70 @@
+// Migrations: every statement on bbm.migration and bbm.event, and their rows as structs.
+#pragma once
+
+#include "core/lifecycle.hpp"
+#include "core/types.hpp"
+#include "pg/memory.hpp"
+
+#include <optional>
+
+namespace bbm::store {
+
+struct Identity {
+    Text job_class_name;
+    std::uint32_t table_oid;
+    Text column_name;
+    Text job_arguments;
+};
+
+// What queue() knows beyond the migration itself.
+struct NewMigration {
+    Migration migration;
+    Text operation_name;
+    Text batching_strategy;
+    int priority;
+    std::int64_t total_rows; // an estimate; negative when unknown
+};
+
+// 0 if one with that identity exists.
+std::int64_t insert_migration(const NewMigration &fresh);
+std::optional<Migration> load_migration(std::int64_t id, Arena arena);
+// The same, and nobody else changes its status until the transaction ends.
+std::optional<Migration> lock_migration(std::int64_t id, Arena arena);
+// Locks every runnable migration of the table, in one order, so that claims on one table happen one after the other.
+void lock_runnable_on_table(std::uint32_t table_oid);
+// The transaction that wrote the row last.
+std::int64_t writer_of(std::int64_t id);
+
+std::optional<std::int64_t> find_by_identity(const Identity &identity);
+// How many have that job class name; `id` is one of them.
+int find_by_name(Text job_class_name, std::int64_t &id);
+// The name that looks most like a wrong one, or none that is close.
+Text similar_name(Text job_class_name, Arena arena);
+
+struct Cause {
+    Text reason;                        // a person's or bbm's words
+    const Failure *failure = nullptr;
+};
+
+// Writes the new status and the event. Whoever calls has asked core/lifecycle and holds the row's lock.
+void change_status(const Migration &migration, MigrationEvent event, MigrationStatus to, const Cause &cause);
+// An event that changes no status.
+void record_event(const Migration &migration, Text event, const Cause &cause);
+// Whoever runs one of its jobs is to have its statement cancelled.
+void ask_for_cancel(std::int64_t id);
+
+void set_frontier(std::int64_t id, Key frontier);
+void set_next_job_at(std::int64_t id, Micros when); // 0: now
+void set_pace(std::int64_t id, const Pace &pace, std::optional<int> priority);
+void set_row_cost(std::int64_t id, double row_cost_us);
+void delete_migration(std::int64_t id);
+
+// What somebody who waits sees: what is committed now, whatever his own transaction's snapshot.
+struct Observed {
+    MigrationStatus status;
+    bool is_live;                   // a process works on it
+    std::optional<double> progress; // [0, 1], or nothing where the key has no arithmetic
+};
+std::optional<Observed> observe(std::int64_t id, Arena arena);
+
+} // namespace bbm::store

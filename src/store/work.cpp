@@ -1,0 +1,94 @@
+#include "store/work.hpp"
+
+#include "pg/identity.hpp"
+#include "pg/spi.hpp"
+
+namespace bbm::store {
+
+namespace {
+
+// The lock classes of pg/locks.hpp, as pg_locks shows them.
+#define BBM_JOB_LOCKS                                                                                                  \
+    "FROM pg_catalog.pg_locks AS l JOIN bbm.job AS j ON j.id = (l.classid::pg_catalog.int8 << 32 | l.objid::pg_catalog.int8)" \
+    " WHERE l.locktype = 'advisory' AND l.objsubid = 4 AND l.granted AND l.database = $1::pg_catalog.oid"
+
+// A job that runs or is pending wants its worker now: the wait between jobs is for new ones.
+pg::Statement candidates_statement = {
+    "WITH live AS MATERIALIZED (SELECT j.migration_id, pg_catalog.count(*) AS workers " BBM_JOB_LOCKS " GROUP BY 1)"
+    " SELECT m.id, m.table_oid, m.owner_oid, coalesce(live.workers, 0),"
+    " CASE WHEN EXISTS (SELECT FROM bbm.job AS j WHERE j.migration_id = m.id AND j.status <> 'succeeded'"
+    "                   AND j.status IN ('pending', 'running')) THEN NULL ELSE m.next_job_at END"
+    " FROM bbm.migration AS m LEFT JOIN live ON live.migration_id = m.id"
+    " WHERE m.status IN ('active', 'finalizing') AND m.home_system = $2 AND m.home_database = $1::pg_catalog.oid"
+    " ORDER BY m.priority DESC, m.id"};
+
+pg::Statement live_statement = {
+    "SELECT l.pid, j.migration_id, m.cancel_running AND m.status NOT IN ('active', 'finalizing')"
+    " FROM pg_catalog.pg_locks AS l JOIN bbm.job AS j ON j.id = (l.classid::pg_catalog.int8 << 32 | l.objid::pg_catalog.int8)"
+    " JOIN bbm.migration AS m ON m.id = j.migration_id"
+    " WHERE l.locktype = 'advisory' AND l.objsubid = 4 AND l.granted AND l.database = $1::pg_catalog.oid"};
+
+pg::Statement processes_statement = {
+    "SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_activity AS s WHERE s.backend_type = 'bbm worker'"};
+
+pg::Statement scheduler_statement = {
+    "SELECT l.pid FROM pg_catalog.pg_locks AS l WHERE l.locktype = 'advisory' AND l.objsubid = 3 AND l.granted"
+    " AND l.database = $1::pg_catalog.oid"};
+
+pg::Statement blocked_statement = {
+    "SELECT s.pid FROM pg_catalog.pg_stat_activity AS s WHERE s.backend_type = 'bbm worker' AND s.datid = $1::pg_catalog.oid"
+    " AND $2::pg_catalog.int4 = ANY (pg_catalog.pg_blocking_pids(s.pid))"};
+
+pg::Statement has_work_statement = {
+    "SELECT id FROM bbm.migration WHERE status IN ('active', 'finalizing') AND home_system = $2"
+    " AND home_database = $1::pg_catalog.oid LIMIT 1"};
+
+pg::Statement mine_statement = {
+    "SELECT id FROM bbm.migration WHERE status IN ('active', 'finalizing') AND home_system = $2"
+    " AND home_database = $1::pg_catalog.oid AND owner_oid = $3::pg_catalog.oid ORDER BY priority DESC, id"};
+
+pg::Parameter database() { return pg::integer(pg::current_database()); }
+pg::Parameter system() { return pg::integer(pg::system_identifier()); }
+
+} // namespace
+
+Vector<Candidate> &candidates(Arena arena) {
+    auto &found = make<Vector<Candidate>>(arena);
+    pg::query(candidates_statement, {database(), system()}, [&](pg::Row row) {
+        found.push_back({row.integer(1), static_cast<std::uint32_t>(row.integer(2)),
+                         static_cast<std::uint32_t>(row.integer(3)), static_cast<int>(row.integer(4)), row.integer(5)});
+    });
+    return found;
+}
+
+Vector<Worker> &live_workers(Arena arena) {
+    auto &workers = make<Vector<Worker>>(arena);
+    pg::query(live_statement, {database()}, [&](pg::Row row) {
+        workers.push_back({static_cast<int>(row.integer(1)), row.integer(2), row.boolean(3)});
+    });
+    return workers;
+}
+
+int worker_processes() {
+    std::int64_t count = 0;
+    pg::query(processes_statement, {}, [&](pg::Row row) { count = row.integer(1); });
+    return static_cast<int>(count);
+}
+
+int scheduler_process() {
+    std::int64_t pid = 0;
+    pg::query(scheduler_statement, {database()}, [&](pg::Row row) { pid = row.integer(1); });
+    return static_cast<int>(pid);
+}
+
+bool is_blocked_by_me() { return pg::execute(blocked_statement, {database(), pg::integer(pg::process_id())}) > 0; }
+bool has_work() { return pg::execute(has_work_statement, {database(), system()}) > 0; }
+
+Vector<std::int64_t> &my_runnable(Arena arena) {
+    auto &ids = make<Vector<std::int64_t>>(arena);
+    pg::query(mine_statement, {database(), system(), pg::integer(pg::current_role().oid)},
+              [&](pg::Row row) { ids.push_back(row.integer(1)); });
+    return ids;
+}
+
+} // namespace bbm::store

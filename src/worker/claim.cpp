@@ -1,0 +1,164 @@
+#include "worker/claim.hpp"
+
+#include "core/batching.hpp"
+#include "core/lifecycle.hpp"
+#include "core/retry.hpp"
+#include "core/schedule.hpp"
+#include "pg/catalog.hpp"
+#include "pg/clock.hpp"
+#include "pg/identity.hpp"
+#include "pg/key_query.hpp"
+#include "pg/locks.hpp"
+#include "pg/report.hpp"
+#include "pg/settings.hpp"
+#include "store/jobs.hpp"
+#include "store/migrations.hpp"
+
+#include <algorithm>
+
+namespace bbm {
+
+namespace {
+
+bool is_live(std::int64_t job) {
+    if (!pg::try_lock(pg::LockClass::job, job))
+        return true;
+    pg::unlock(pg::LockClass::job, job);
+    return false;
+}
+
+// What the open jobs of the migration allow.
+struct OpenJobs {
+    Job *next = nullptr;      // to be started; an orphan first, since its range is half done
+    bool is_busy = false;     // one of them is running in another process
+    Micros retry_at = kNever; // when a failed job may be tried again
+    int given_up = 0;         // failed jobs that wait for a person
+};
+
+OpenJobs look_at(Vector<Job> &jobs, bool skips_delays) {
+    OpenJobs open;
+    Job *orphan = nullptr;
+    for (Job &job : jobs) {
+        if (job.status == JobStatus::running) {
+            if (is_live(job.id))
+                open.is_busy = true;
+            else if (orphan == nullptr)
+                orphan = &job;
+        } else if (job.status == JobStatus::failed && job.retry_at == 0) {
+            ++open.given_up;
+        } else if (job.status == JobStatus::failed && job.retry_at > pg::now() && !skips_delays) {
+            open.retry_at = std::min(open.retry_at, job.retry_at);
+        } else if (open.next == nullptr) {
+            open.next = &job;
+        }
+    }
+    if (orphan != nullptr)
+        open.next = orphan;
+    return open;
+}
+
+bool table_is_busy(const Migration &migration, Arena arena) {
+    const auto &jobs = store::running_on_table(migration.table_oid, migration.id, arena);
+    return std::any_of(jobs.begin(), jobs.end(), is_live);
+}
+
+Claim end(const Migration &migration, MigrationEvent event, Text reason) {
+    const Step step = apply(migration.status, event);
+    store::change_status(migration, event, step.to, store::Cause{reason, nullptr});
+    return {.kind = event == MigrationEvent::finish ? Claim::Kind::finished : Claim::Kind::failed};
+}
+
+Claim suspect(const Migration &migration, const Job &job) {
+    const Failure failure = {"58000", pg::format("suspected crash: job %lld ended %d times without a trace of its process",
+                                                 static_cast<long long>(job.id), job.unproven_starts),
+                             "No sub-batch of it was committed in between.",
+                             "See the server log, then run bbm.retry().", {}};
+    store::end_job(job, {.event = JobEvent::fail, .failure = &failure});
+    store::change_status(migration, MigrationEvent::fail, MigrationStatus::failed, {{}, &failure});
+    pg::unlock(pg::LockClass::job, job.id);
+    return {.kind = Claim::Kind::failed};
+}
+
+// The lock first: whoever sees the row as running finds it held.
+Claim start(const Migration &migration, Job job) {
+    if (!pg::try_lock(pg::LockClass::job, job.id))
+        return {.kind = Claim::Kind::busy};
+    const int unproven = job.unproven_starts;
+    store::start_job(job, job.status == JobStatus::running ? JobEvent::take_over : JobEvent::start);
+    if (unproven >= kSuspectedCrashStarts)
+        return suspect(migration, job);
+    return {.kind = Claim::Kind::job, .job = job};
+}
+
+std::optional<pg::NextRange> next_range(const Migration &migration, int keys, Arena arena) {
+    if (!migration.range)
+        return std::nullopt;
+    if (migration.frontier.empty())
+        return pg::find_next_range({LowerBound::inclusive, migration.range->min}, migration.range->max, keys, arena);
+    if (std::equal(migration.frontier.begin(), migration.frontier.end(), migration.range->max.begin(),
+                   migration.range->max.end()))
+        return std::nullopt;
+    return pg::find_next_range({LowerBound::exclusive, migration.frontier}, migration.range->max, keys, arena);
+}
+
+Claim cut(const Migration &migration, Range range, int batch_size) {
+    Job job;
+    job.migration_id = migration.id;
+    job.range = range;
+    job.batch_size = batch_size;
+    job.sub_batch_size = first_sub_batch_size(migration.pace, pg::settings().target_sub_batch_time());
+    store::insert_job(job);
+    store::set_frontier(migration.id, range.max);
+    if (migration.pace.job_interval > 0)
+        store::set_next_job_at(migration.id, pg::now() + migration.pace.job_interval); // from start to start
+    return start(migration, job);
+}
+
+// A rest is written down: the scheduler reads there when a worker is wanted again.
+Claim rest(const Migration &migration, Micros until) {
+    store::set_next_job_at(migration.id, until);
+    return {.kind = Claim::Kind::rest, .until = until};
+}
+
+Claim claim_new_job(const Migration &migration, const OpenJobs &open, bool skips_delays, Arena arena) {
+    const int batch_size = next_batch_size(migration.pace);
+    const auto found = next_range(migration, batch_size, arena);
+    const bool waits = migration.next_job_at > pg::now() && migration.status != MigrationStatus::finalizing && !skips_delays;
+    if (found && waits)
+        return rest(migration, std::min(migration.next_job_at, open.retry_at));
+    if (found)
+        return cut(migration, found->range, batch_size);
+    if (open.retry_at != kNever)
+        return rest(migration, open.retry_at);
+    if (open.given_up > 0)
+        return end(migration, MigrationEvent::fail, pg::format("%d jobs failed", open.given_up));
+    return end(migration, MigrationEvent::finish, {});
+}
+
+void check_table(const Migration &migration) {
+    if (pg::table_name(migration.table_oid).empty())
+        pg::raise(Refusal{"42P01", pg::format("table %.*s of the migration does not exist any more",
+                                              static_cast<int>(migration.table_name.size()), migration.table_name.data()),
+                          {}, {}});
+}
+
+} // namespace
+
+Claim claim_next_job(Migration &migration, bool skips_delays, Arena arena) {
+    store::lock_runnable_on_table(migration.table_oid);
+    const auto fresh = store::lock_migration(migration.id, arena);
+    if (!fresh || !is_runnable(fresh->status) || fresh->owner_oid != pg::current_role().oid)
+        return {.kind = Claim::Kind::stopped};
+    migration = *fresh;
+    check_table(migration);
+    if (table_is_busy(migration, arena))
+        return {.kind = Claim::Kind::busy};
+    const OpenJobs open = look_at(store::unfinished_jobs(migration.id, arena), skips_delays);
+    if (open.is_busy)
+        return {.kind = Claim::Kind::busy};
+    if (open.next != nullptr)
+        return start(migration, *open.next);
+    return claim_new_job(migration, open, skips_delays, arena);
+}
+
+} // namespace bbm

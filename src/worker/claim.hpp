@@ -1,0 +1,26 @@
+// Which job comes next? One transaction, in which nobody else claims a job on the same table.
+#pragma once
+
+#include "core/types.hpp"
+#include "pg/memory.hpp"
+
+namespace bbm {
+
+struct Claim {
+    enum class Kind {
+        job,      // ours now: the row says running, and this process holds its lock
+        finished, // nothing was left: the migration has just been finished
+        failed,   // nothing was left but failed jobs, or the job is suspected of killing its server
+        rest,     // nothing to do until then
+        busy,     // somebody else works on the migration or its table
+        stopped,  // not runnable: paused, deleted, finished by somebody else
+    } kind = Kind::stopped;
+    Job job = {};
+    Micros until = 0;
+};
+
+// In an open transaction of the owner's, with the key queries prepared. `migration` is read anew; what is returned lives
+// in the arena.
+Claim claim_next_job(Migration &migration, bool skips_delays, Arena arena);
+
+} // namespace bbm

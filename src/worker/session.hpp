@@ -1,0 +1,21 @@
+// In whose session the engine runs: a background worker's, or a client's that said CALL bbm.run.
+#pragma once
+
+#include "core/types.hpp"
+#include "pg/clock.hpp"
+#include "pg/identity.hpp"
+
+namespace bbm {
+
+struct Session {
+    pg::Cancel cancel;
+    pg::Scope settings;   // for how long the owner's settings hold
+    bool skips_delays;    // intervals and pauses: a person waits
+    Micros deadline;      // start no sub-batch after it; kNever without
+};
+
+// Opens a transaction with the owner's settings and the extension locked against DROP. A worker whose extension is gone
+// leaves; a client gets an error.
+void begin_as_owner(const Session &session, const Migration &migration);
+
+} // namespace bbm

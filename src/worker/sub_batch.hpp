@@ -1,0 +1,37 @@
+// One sub-batch: the user's command, the job's cursor and its counters in one transaction. This is where "exactly once"
+// is kept.
+#pragma once
+
+#include "core/batching.hpp"
+#include "core/types.hpp"
+#include "pg/catalog.hpp"
+#include "pg/memory.hpp"
+#include "worker/session.hpp"
+
+namespace bbm {
+
+// A job under way. `job.cursor` is moved by each sub-batch.
+struct JobRun {
+    const Session *session;
+    const Migration *migration;
+    Job job;
+    SubBatchSize size;
+    Pace pace;              // as it is now; a person may change it
+    bool is_proven = false; // a sub-batch of this claim has been committed
+};
+
+struct SubBatch {
+    enum class Result {
+        stepped, // the cursor has moved
+        done,    // no key was left
+        stopped, // the migration is not to run any more, or the job is not ours
+    } result = Result::stopped;
+    Counters step = {};
+    bool is_full = false; // the range spans as many keys as the size says
+    bool is_last = false; // the job's range is done
+};
+
+// Opens and commits its own transaction; raises what the command raises. `tried` tells the range even then.
+SubBatch run_sub_batch(JobRun &run, Range &tried, Arena arena);
+
+} // namespace bbm

@@ -30,3 +30,44 @@ include $(PGXS)
 -include $(OBJS:.o=.d)
 endif
 endif
+
+.PHONY: demo check unit lint regress tap torture bench check-headers format clean-objects
+
+# Objects without their packages' "clean", which would take build/ along.
+clean-objects:
+	rm -f $(OBJS) $(OBJS:.o=.d) bbm.so
+
+demo:
+	test/demo/demo.sh
+
+# Every floor of tests; the last line counts them.
+check:
+	test/check.sh
+
+unit:
+	cmake -S . -B build/unit -DCMAKE_BUILD_TYPE=RelWithDebInfo >/dev/null
+	cmake --build build/unit -j2
+	ctest --test-dir build/unit --output-on-failure
+
+lint:
+	test/lint.sh
+
+regress:
+	test/regress.sh
+
+tap:
+	test/tap/run.sh
+
+# make torture KILLS=1000
+KILLS ?= 50
+torture:
+	KILLS=$(KILLS) test/tap/run.sh 002_torture.pl
+
+bench:
+	test/bench/bench.sh
+
+check-headers:
+	test/check_headers.sh
+
+format:
+	clang-format -i src/*.cpp src/*/*.cpp src/*/*.hpp test/unit/*.cpp test/unit/*.hpp

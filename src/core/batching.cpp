@@ -9,6 +9,8 @@ namespace {
 
 // Small enough that the first sub-batch of an unknown table hurts nobody, even with a millisecond of triggers per row.
 constexpr int kUnmeasuredSubBatch = 100;
+// A size that the user gave is tried as it is, up to this: beyond, it is a cap to grow to.
+constexpr int kLargestUnmeasured = 10'000;
 // Below this, bookkeeping costs more than the work; also what the design promises as the floor.
 constexpr int kSmallestSubBatch = 10;
 // A sub-batch never spans more keys than a job may.
@@ -37,7 +39,7 @@ int floor_of(const Pace &pace) { return std::min(kSmallestSubBatch, cap(pace)); 
 
 int first_sub_batch_size(const Pace &pace, Micros target) {
     if (pace.row_cost_us <= 0)
-        return pace.sub_batch_size > 0 ? pace.sub_batch_size : kUnmeasuredSubBatch;
+        return pace.sub_batch_size > 0 ? std::min(pace.sub_batch_size, kLargestUnmeasured) : kUnmeasuredSubBatch;
     return clamped(static_cast<double>(target) / pace.row_cost_us, floor_of(pace), cap(pace));
 }
 

@@ -33,7 +33,7 @@ Refusal append_argument(const Template &source, Text name, bool as_literal, Stri
     const Argument *argument = find(source, name);
     if (argument == nullptr)
         return {kWrongTemplate, join(arena, {"command uses the unknown job argument \"", name, "\""}), {},
-                "Name it in job_arguments, or write a plain brace as {{ or }} inside a quoted string only."};
+                "Name it in job_arguments; where the array constant '{x}' is meant, write ARRAY['x']."};
     if (argument->values.empty())
         return {kWrongTemplate, join(arena, {"job argument \"", name, "\" is an empty list"}), {}, {}};
     bool first = true;

@@ -21,7 +21,8 @@ struct Template {
     std::span<const Argument> arguments;
 };
 
-// Writes the statement into `out`. Refuses an unknown name, an empty list, a NULL as identifier, a brace left open.
+// Writes the statement into `out`. Refuses an unknown name, an empty list, a NULL as identifier. Braces around anything
+// but a name (JSON, lists, an open brace) are left as they are.
 Refusal render(const Template &source, String &out, Arena arena);
 
 // "Wrong number of job arguments for X (given 2, expected 0)", the documents' message, or nothing to refuse.

@@ -71,6 +71,9 @@ store::JobClass find_job_class(const QueueRequest &request) {
         pg::raise(Refusal{"42704", pg::format("job class \"%.*s\" does not exist", width(request.job_class_name),
                                               request.job_class_name.data()),
                           {}, "Give the DML with command => '...', or define the job class with bbm.define()."});
+    if (found->owner_oid != 0 && !pg::trusts_author(found->owner_oid))
+        pg::raise(Refusal{"42501", pg::format("job class \"%.*s\" belongs to another role", width(found->name), found->name.data()),
+                          "Its command would run with your rights.", "Define one of your own, or give the DML with command => '...'."});
     return *found;
 }
 

@@ -258,15 +258,15 @@ void restrict_to_range(Target target) {
 }
 
 void on_watched(Query *query) {
-    // EXPLAIN carries the analysed statement inside.
-    if (query->commandType == CMD_UTILITY && IsA(query->utilityStmt, ExplainStmt))
-        query = castNode(Query, reinterpret_cast<ExplainStmt *>(query->utilityStmt)->query);
-    const Target target = query->commandType == CMD_UTILITY ? Target{query, 0} : find_target(query, watched_command->table);
+    seen = true;
+    // EXPLAIN: the statement inside comes by on its own when it is explained.
+    if (query->commandType == CMD_UTILITY)
+        return;
+    const Target target = find_target(query, watched_command->table);
     if (wanted_facts != nullptr)
         collect(query, target, *watched_command, *wanted_facts);
     if (!watched_command->has_placeholders)
         restrict_to_range(target);
-    seen = true;
 }
 
 void after_analysis(ParseState *state, Query *query, JumbleState *jumble) {

@@ -80,6 +80,10 @@ bool may_act_as(std::uint32_t role) {
     return SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(role)) && has_privs_of_role(GetUserId(), role);
 }
 
+bool trusts_author(std::uint32_t role) {
+    return role == GetUserId() || superuser_arg(role) || is_member_of_role_nosuper(GetUserId(), role);
+}
+
 std::int64_t system_identifier() { return static_cast<std::int64_t>(GetSystemIdentifier()); }
 std::uint32_t current_database() { return MyDatabaseId; }
 Text current_search_path() { return copy(Text(namespace_search_path), current_arena()); }

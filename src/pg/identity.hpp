@@ -20,6 +20,10 @@ bool can_log_in(std::uint32_t role);
 // Has the current user the rights of that role? Dropped roles: only superusers.
 bool may_act_as(std::uint32_t role);
 
+// May the current user run text that this role wrote, as if it were his own? Only what he, a superuser or a role he is in
+// wrote: a superuser trusts nobody else's.
+bool trusts_author(std::uint32_t role);
+
 std::int64_t system_identifier();
 std::uint32_t current_database();
 Text current_search_path(); // as written, in the current memory context

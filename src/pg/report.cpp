@@ -46,7 +46,8 @@ void raise(const Failure &failure) {
                     errmsg("%.*s", length(failure.message), failure.message.data()),
                     failure.detail.empty() ? 0 : errdetail("%.*s", length(failure.detail), failure.detail.data()),
                     failure.hint.empty() ? 0 : errhint("%.*s", length(failure.hint), failure.hint.data()),
-                    failure.context.empty() ? 0 : errcontext("%.*s", length(failure.context), failure.context.data())));
+                    // a macro of two calls: the parentheses keep them together
+                    failure.context.empty() ? 0 : (errcontext("%.*s", length(failure.context), failure.context.data()))));
     pg_unreachable();
 }
 

@@ -37,9 +37,10 @@ pg::Statement identity_statement = {
 pg::Statement name_statement = {"SELECT id FROM bbm.migration WHERE job_class_name = $1"};
 // No edit distance without fuzzystrmatch: a common beginning or one containing the other finds most slips of a finger.
 pg::Statement similar_statement = {
-    "SELECT job_class_name FROM bbm.migration WHERE pg_catalog.lower(job_class_name) = pg_catalog.lower($1)"
+    "SELECT job_class_name FROM bbm.migration WHERE pg_catalog.pg_has_role($2::pg_catalog.oid, owner_oid, 'USAGE')"
+    " AND (pg_catalog.lower(job_class_name) = pg_catalog.lower($1)"
     " OR pg_catalog.starts_with(job_class_name, $1) OR pg_catalog.starts_with($1, job_class_name)"
-    " OR pg_catalog.left(job_class_name, 5) = pg_catalog.left($1, 5) ORDER BY id DESC LIMIT 1"};
+    " OR pg_catalog.left(job_class_name, 5) = pg_catalog.left($1, 5)) ORDER BY id DESC LIMIT 1"};
 
 pg::Statement status_statement = {
     "UPDATE bbm.migration SET status = $2, status_reason = $3, next_job_at = NULL, cancel_running = false,"
@@ -164,7 +165,7 @@ int find_by_name(Text job_class_name, std::int64_t &id) {
 
 Text similar_name(Text job_class_name, Arena arena) {
     Text similar;
-    pg::query(similar_statement, {pg::text(job_class_name)}, [&](pg::Row row) { similar = row.text(1, arena); });
+    pg::query(similar_statement, {pg::text(job_class_name), pg::integer(pg::current_role().oid)}, [&](pg::Row row) { similar = row.text(1, arena); });
     return similar;
 }
 

@@ -120,6 +120,11 @@ Claim rest(const Migration &migration, Micros until) {
     return {.kind = Claim::Kind::rest, .until = until};
 }
 
+Text describe_failures(const Migration &migration, int given_up, Arena arena) {
+    const auto last = store::last_failure(migration.id, arena);
+    return pg::format("%d %s failed: %s", given_up, given_up == 1 ? "job" : "jobs", last ? last->message.data() : "");
+}
+
 Claim claim_new_job(const Migration &migration, const OpenJobs &open, bool skips_delays, Arena arena) {
     const int batch_size = next_batch_size(migration.pace);
     const auto found = next_range(migration, batch_size, arena);
@@ -131,7 +136,7 @@ Claim claim_new_job(const Migration &migration, const OpenJobs &open, bool skips
     if (open.retry_at != kNever)
         return rest(migration, open.retry_at);
     if (open.given_up > 0)
-        return end(migration, MigrationEvent::fail, pg::format("%d jobs failed", open.given_up));
+        return end(migration, MigrationEvent::fail, describe_failures(migration, open.given_up, arena));
     return end(migration, MigrationEvent::finish, {});
 }
 

@@ -137,7 +137,16 @@ void give_back(const JobRun &run, Text reason) {
                        [&] { store::end_job(run.job, {.event = JobEvent::give_back, .reason = reason}); });
 }
 
+// One line a failed job; the whole error stands in bbm.failures.
+void log_failure(const JobRun &run, const Failure &failure) {
+    pg::report(pg::Level::log,
+               pg::format("job %lld of migration %lld failed: %s", static_cast<long long>(run.job.id),
+                          static_cast<long long>(run.job.migration_id), failure.message.data()),
+               pg::format("SQLSTATE %s, attempt %d.", failure.sqlstate.data(), run.job.attempts));
+}
+
 void fail(const JobRun &run, const Failure &failure, Range tried) {
+    log_failure(run, failure);
     const RetryDecision decision = after_failure(failure.sqlstate, run.job.attempts, pg::jitter());
     pg::in_transaction(pg::Durability::durable, [&] {
         const auto migration = store::lock_migration(run.job.migration_id, pg::current_arena());

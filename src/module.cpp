@@ -7,6 +7,7 @@
 #include "command/run.hpp"
 #include "pg/due.hpp"
 #include "pg/guard.hpp"
+#include "pg/identity.hpp"
 #include "pg/memory.hpp"
 #include "pg/range_command.hpp"
 #include "pg/report.hpp"
@@ -157,6 +158,8 @@ PG_FUNCTION_INFO_V1(bbm_finalize);
 PG_FUNCTION_INFO_V1(bbm_ensure_finished);
 PG_FUNCTION_INFO_V1(bbm_wait);
 PG_FUNCTION_INFO_V1(bbm_explain_text);
+PG_FUNCTION_INFO_V1(bbm_adopt);
+PG_FUNCTION_INFO_V1(bbm_is_home);
 PG_FUNCTION_INFO_V1(bbm_ensure_running);
 PG_FUNCTION_INFO_V1(bbm_run);
 
@@ -277,6 +280,14 @@ Datum bbm_wait(PG_FUNCTION_ARGS) {
 
 Datum bbm_explain_text(PG_FUNCTION_ARGS) {
     return bbm::pg::guarded([&] { return text_result(bbm::explain(migration_at(fcinfo).id)); });
+}
+
+Datum bbm_adopt(PG_FUNCTION_ARGS) {
+    return bbm::pg::guarded([&] { return BoolGetDatum(bbm::adopt(migration_at(fcinfo).id)); });
+}
+
+Datum bbm_is_home(PG_FUNCTION_ARGS) {
+    return BoolGetDatum(bbm::pg::is_home(PG_GETARG_INT64(0), PG_GETARG_OID(1)));
 }
 
 Datum bbm_ensure_running(PG_FUNCTION_ARGS) {

@@ -140,6 +140,26 @@ Text explain(std::int64_t id) {
                       key.name.data(), next->range.min[0].data(), next->range.max[0].data(), plan.data());
 }
 
+bool adopt(std::int64_t id) {
+    const auto migration = store::lock_migration(id, pg::current_arena());
+    if (!migration)
+        (void)require(id);
+    const std::uint32_t owner = pg::role_named(migration->owner_name);
+    if (owner == 0)
+        pg::raise(Refusal{"42704", pg::format("role \"%s\", the owner of %s, does not exist", migration->owner_name.data(), label(*migration).data()),
+                          {}, "Create it, or queue the migration anew."});
+    if (!pg::may_act_as(owner))
+        pg::raise(Refusal{"42501", pg::format("permission denied for %s", label(*migration).data()),
+                          "You must have the rights of its owner.", {}});
+    if (migration->is_home)
+        return false;
+    if (!store::adopt(id, owner))
+        pg::raise(Refusal{"42P01", pg::format("table %s of %s does not exist", migration->table_name.data(), label(*migration).data()), {}, {}});
+    store::record_event(*migration, "adopt", {});
+    pg::start_scheduler_at_commit();
+    return true;
+}
+
 bool ensure_running() {
     if (pg::in_recovery() || !pg::settings().enabled || !store::has_work())
         return false;

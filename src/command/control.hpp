@@ -28,6 +28,9 @@ void alter(std::int64_t id, const PaceChange &change);
 // The statement, its next range and its plan, as lines.
 Text explain(std::int64_t id);
 
+// Lets a migration run here that was queued elsewhere; its owner is the role of the same name. False if it is at home.
+bool adopt(std::int64_t id);
+
 // True if work was due and a scheduler was asked for.
 bool ensure_running();
 

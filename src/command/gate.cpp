@@ -21,9 +21,9 @@ namespace bbm {
 
 namespace {
 
-// Looks are cheap but not free; a wait of hours ends at one a second.
+// Looks are cheap but not free; a long wait ends at four a second.
 constexpr Micros kFirstLook = 10'000;
-constexpr Micros kLastLook = 1'000'000;
+constexpr Micros kLastLook = 250'000;
 constexpr Micros kFirstNotice = 2'000'000;
 constexpr Micros kLongestSilence = 30'000'000;
 // A worker that ends without having done anything cannot be started: three say so, not one.

@@ -23,6 +23,10 @@ Migration check(std::optional<Migration> migration, std::int64_t id) {
     if (!migration)
         pg::raise(Refusal{"42704", pg::format("migration %lld does not exist", static_cast<long long>(id)), {},
                           "The queue is shown by: SELECT * FROM bbm.status;"});
+    if (!migration->is_home)
+        pg::raise(Refusal{"55000", pg::format("%s was queued on another server or in another database", label(*migration).data()),
+                          "It came with a restore, a clone or an upgrade, and runs nothing here.",
+                          pg::format("To let it run here: SELECT bbm.adopt(%lld);", static_cast<long long>(id))});
     if (!pg::may_act_as(migration->owner_oid))
         pg::raise(Refusal{"42501", pg::format("permission denied for %s", label(*migration).data()),
                           "You must have the rights of its owner.", {}});

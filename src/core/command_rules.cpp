@@ -32,6 +32,8 @@ Refusal check_plain(const CommandFacts &facts) {
     if (facts.kind == Kind::select || facts.kind == Kind::merge)
         return {kWrongCommand, "command must be UPDATE, DELETE or INSERT ... SELECT, or use $1 and $2", {},
                 kUsePlaceholders};
+    if (facts.has_set_operations)
+        return refuse_split("command uses UNION, INTERSECT or EXCEPT");
     if (!facts.drives_table)
         return {kWrongCommand, "command does not work on the migration's table", {},
                 "UPDATE or DELETE that table, INSERT from a SELECT of it, or use $1 and $2."};
@@ -47,8 +49,6 @@ Refusal check_plain(const CommandFacts &facts) {
         return refuse_split("command uses aggregates, GROUP BY or DISTINCT");
     if (facts.has_windows)
         return refuse_split("command uses window functions");
-    if (facts.has_set_operations)
-        return refuse_split("command uses UNION, INTERSECT or EXCEPT");
     if (facts.has_row_locks)
         return refuse_split("command locks rows");
     return {};
@@ -61,10 +61,12 @@ Refusal check_command(const CommandFacts &facts, bool has_scope) {
         return {kWrongCommand, "command must be exactly one statement", {}, {}};
     if (facts.kind == CommandFacts::Kind::other)
         return {kWrongCommand, "command must be UPDATE, DELETE, INSERT, MERGE or SELECT", {},
-                "Schema changes belong into the migration tool's own transaction."};
+                "Schema changes belong in the migration tool's own transaction."};
     if (facts.is_rewritten)
         return {kUnsplittable, "command is changed by rewrite rules", "A rule on one of its tables replaces it or adds to it.",
                 {}};
+    if (facts.has_cursor_position)
+        return {kWrongCommand, "command uses WHERE CURRENT OF", "No other session has that cursor.", {}};
     if (facts.assigns_key)
         return {kUnsplittable, "command assigns the column that the migration walks by",
                 "A row could be handled twice or not at all.", {}};

@@ -22,6 +22,7 @@ struct CommandFacts {
     bool has_windows = false;
     bool has_set_operations = false;
     bool has_row_locks = false;
+    bool has_cursor_position = false; // WHERE CURRENT OF
 };
 
 // Nothing to refuse, or the reason with what to do instead.

@@ -55,6 +55,7 @@ struct Migration {
     Text owner_name;
     Text search_path;
     Micros next_job_at = 0; // 0 = now
+    bool is_home = true;    // queued on this server, in this database: elsewhere OIDs mean nothing
 };
 
 struct Counters {

@@ -152,6 +152,7 @@ void collect(Query *query, Target target, const RangeCommand &command, CommandFa
     facts.assigns_key = assigns(query, command);
     facts.drives_table = target.index != 0;
     facts.has_modifying_cte = query->hasModifyingCTE;
+    facts.has_set_operations = target.query->setOperations != nullptr;
     if (target.index == 0)
         return;
     const Query *driver = target.query;
@@ -160,7 +161,6 @@ void collect(Query *query, Target target, const RangeCommand &command, CommandFa
     facts.has_aggregates = driver->hasAggs || driver->groupClause != NIL || driver->groupingSets != NIL ||
                            driver->distinctClause != NIL || driver->havingQual != nullptr;
     facts.has_windows = driver->hasWindowFuncs;
-    facts.has_set_operations = driver->setOperations != nullptr;
     facts.has_row_locks = driver->rowMarks != NIL;
 }
 
@@ -211,29 +211,53 @@ void add_range(Target target) {
     require_select(target.query, target.index, bms_make_singleton(key.number - FirstLowInvalidHeapAttributeNumber));
 }
 
+// An error's position is one in the text that is parsed here, not in the statement that the client sent.
+void point_into_text(void *text) {
+    const int position = geterrposition();
+    if (position <= 0)
+        return;
+    errposition(0);
+    internalerrposition(position);
+    internalerrquery(static_cast<const char *>(text));
+}
+
+ErrorContextCallback push_text(const char *text) {
+    return {error_context_stack, point_into_text, const_cast<char *>(text)};
+}
+
+bool is_star(const Node *value) {
+    return IsA(value, ColumnRef) && IsA(llast(reinterpret_cast<const ColumnRef *>(value)->fields), A_Star);
+}
+
 // The expression that `scope_to` consists of, and nothing behind it.
-Node *parse_condition(Text scope) {
-    const List *statements = raw_parser(c_string(scope), RAW_PARSE_PLPGSQL_EXPR);
+Node *parse_condition(const char *scope) {
+    const List *statements = raw_parser(scope, RAW_PARSE_PLPGSQL_EXPR);
     const auto *select = reinterpret_cast<SelectStmt *>(linitial_node(RawStmt, statements)->stmt);
     const bool plain = list_length(statements) == 1 && list_length(select->targetList) == 1 && select->fromClause == NIL &&
                        select->whereClause == nullptr && select->groupClause == NIL && select->havingClause == nullptr &&
                        select->windowClause == NIL && select->sortClause == NIL && select->limitCount == nullptr &&
                        select->limitOffset == nullptr && select->lockingClause == NIL && select->op == SETOP_NONE &&
                        select->distinctClause == NIL;
-    if (!plain)
-        raise(Refusal{"42601", format("scope_to is not a condition: %s", c_string(scope)), {}, {}});
-    return linitial_node(ResTarget, select->targetList)->val;
+    const auto *only = plain ? linitial_node(ResTarget, select->targetList) : nullptr;
+    if (!plain || only->name != nullptr || is_star(only->val))
+        raise(Refusal{"42601", format("scope_to is not a condition: %s", scope), {}, {}});
+    return only->val;
 }
 
 // Analysed against the table alone, so that other tables of the command cannot make its names ambiguous.
 void add_scope(Target target) {
     Relation relation = table_open(watched_command->table, AccessShareLock);
     ParseState *state = make_parsestate(nullptr);
+    const char *scope = c_string(watched_command->scope);
+    state->p_sourcetext = scope;
+    ErrorContextCallback context = push_text(scope);
+    error_context_stack = &context;
     ParseNamespaceItem *item = addRangeTableEntryForRelation(state, relation, AccessShareLock, nullptr, false, true);
     addNSItemToQuery(state, item, false, true, true);
-    Node *condition = transformExpr(state, parse_condition(watched_command->scope), EXPR_KIND_WHERE);
+    Node *condition = transformExpr(state, parse_condition(scope), EXPR_KIND_WHERE);
     condition = coerce_to_boolean(state, condition, "scope_to");
     assign_expr_collations(state, condition);
+    error_context_stack = context.previous;
     ChangeVarNodes(condition, 1, target.index, 0);
     add_condition(target.query, condition);
     target.query->hasSubLinks = target.query->hasSubLinks || state->p_hasSubLinks;
@@ -279,14 +303,16 @@ void after_analysis(ParseState *state, Query *query, JumbleState *jumble) {
 struct ReferenceCount {
     Oid table;
     int references;
+    bool has_cursor_position;
 };
 
 bool count_in(Node *node, void *context) {
     if (node == nullptr)
         return false;
+    auto *count = static_cast<ReferenceCount *>(context);
+    count->has_cursor_position = count->has_cursor_position || IsA(node, CurrentOfExpr);
     if (!IsA(node, Query))
         return expression_tree_walker(node, BBM_WALKER(count_in), context);
-    auto *count = static_cast<ReferenceCount *>(context);
     auto *query = reinterpret_cast<Query *>(node);
     ListCell *cell;
     foreach (cell, query->rtable) {
@@ -343,7 +369,11 @@ bool take_seen() {
 
 CommandFacts parse_command(Text command) {
     CommandFacts facts;
-    List *statements = raw_parser(c_string(command), RAW_PARSE_DEFAULT);
+    const char *text = c_string(command);
+    ErrorContextCallback context = push_text(text);
+    error_context_stack = &context;
+    List *statements = raw_parser(text, RAW_PARSE_DEFAULT);
+    error_context_stack = context.previous;
     facts.statements = list_length(statements);
     if (facts.statements != 1)
         return facts;
@@ -356,16 +386,20 @@ CommandFacts parse_command(Text command) {
 }
 
 void count_references(void *plan, std::uint32_t table, CommandFacts &facts) {
-    ReferenceCount count{table, 0};
+    ReferenceCount count{table, 0, false};
     ListCell *source_cell;
     foreach (source_cell, SPI_plan_get_plan_sources(static_cast<SPIPlanPtr>(plan))) {
         const auto *source = static_cast<CachedPlanSource *>(lfirst(source_cell));
         facts.is_rewritten = facts.is_rewritten || list_length(source->query_list) != 1;
         ListCell *cell;
-        foreach (cell, source->query_list)
-            (void)count_in(static_cast<Node *>(lfirst(cell)), &count);
+        foreach (cell, source->query_list) {
+            auto *query = lfirst_node(Query, cell);
+            facts.is_rewritten = facts.is_rewritten || query->querySource != QSRC_ORIGINAL;
+            (void)count_in(reinterpret_cast<Node *>(query), &count);
+        }
     }
     facts.references = count.references;
+    facts.has_cursor_position = count.has_cursor_position;
 }
 
 } // namespace bbm::pg

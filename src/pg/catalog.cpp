@@ -100,9 +100,14 @@ Refusal find_key_in(Relation table, Text column, KeyColumn &key) {
     if (number <= 0)
         return {kUndefinedColumn, format("column \"%s\" of relation \"%s\" does not exist", plain(column), table_text), {}, {}};
     const Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(table), number - 1);
-    if (!attribute->attnotnull || !has_unique_index(table, number))
+    if (!attribute->attnotnull)
         return {kNoUsableKey, format("column \"%s\" of table \"%s\" cannot be batched over", NameStr(attribute->attname), table_text),
-                "The column must be NOT NULL and have a valid, complete unique index of its own.",
+                "It may be NULL, and a row without a key is in no range.",
+                format("ALTER TABLE %s ALTER COLUMN %s SET NOT NULL;", table_name(RelationGetRelid(table)).data(),
+                       quote_identifier(NameStr(attribute->attname)))};
+    if (!has_unique_index(table, number))
+        return {kNoUsableKey, format("column \"%s\" of table \"%s\" cannot be batched over", NameStr(attribute->attname), table_text),
+                "It has no unique index of its own that is valid, complete and not deferrable.",
                 format("CREATE UNIQUE INDEX CONCURRENTLY ON %s (%s);", table_name(RelationGetRelid(table)).data(),
                        quote_identifier(NameStr(attribute->attname)))};
     if (attribute->atttypid != INT2OID && attribute->atttypid != INT4OID && attribute->atttypid != INT8OID)

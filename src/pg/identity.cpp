@@ -65,6 +65,8 @@ Role current_role() {
 
 bool is_superuser(std::uint32_t role) { return superuser_arg(role); }
 
+std::uint32_t role_named(Text name) { return get_role_oid(c_string(name), true); }
+
 bool can_log_in(std::uint32_t role) {
     HeapTuple tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(role));
     if (!HeapTupleIsValid(tuple))
@@ -86,6 +88,10 @@ bool trusts_author(std::uint32_t role) {
 
 std::int64_t system_identifier() { return static_cast<std::int64_t>(GetSystemIdentifier()); }
 std::uint32_t current_database() { return MyDatabaseId; }
+bool is_home(std::int64_t system, std::uint32_t database) {
+    return system == system_identifier() && database == MyDatabaseId;
+}
+
 Text current_search_path() { return copy(Text(namespace_search_path), current_arena()); }
 bool in_recovery() { return RecoveryInProgress(); }
 int process_id() { return MyProcPid; }

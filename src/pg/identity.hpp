@@ -17,6 +17,7 @@ struct Role {
 Role current_role();
 bool is_superuser(std::uint32_t role);
 bool can_log_in(std::uint32_t role);
+std::uint32_t role_named(Text name); // 0 if there is none
 // Has the current user the rights of that role? Dropped roles: only superusers.
 bool may_act_as(std::uint32_t role);
 
@@ -26,6 +27,7 @@ bool trusts_author(std::uint32_t role);
 
 std::int64_t system_identifier();
 std::uint32_t current_database();
+bool is_home(std::int64_t system, std::uint32_t database);
 Text current_search_path(); // as written, in the current memory context
 bool in_recovery();
 int process_id();

@@ -120,6 +120,8 @@ CREATE TABLE bbm.event (
     detail          text,
     role_name       text NOT NULL,
     owner_oid       oid NOT NULL,
+    home_system     bigint NOT NULL,
+    home_database   oid NOT NULL,
     pid             integer NOT NULL,
     occurred_at     timestamptz NOT NULL DEFAULT clock_timestamp()
 );
@@ -273,6 +275,13 @@ CREATE FUNCTION bbm.explain(job_class_name text, table_name regclass, column_nam
     BEGIN ATOMIC SELECT line FROM pg_catalog.string_to_table(bbm.explain_text($1, $2, $3, $4), pg_catalog.chr(10)) AS line; END;
 COMMENT ON FUNCTION bbm.explain(text, regclass, text, jsonb) IS 'the exact statement and plan of the next sub-batch (by configuration)';
 
+CREATE FUNCTION bbm.adopt(id bigint)
+    RETURNS boolean LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_adopt';
+COMMENT ON FUNCTION bbm.adopt(bigint) IS 'let a migration that came with a restore, a clone or pg_upgrade run here; true if that changed anything';
+CREATE FUNCTION bbm.is_home(home_system bigint, home_database oid)
+    RETURNS boolean LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'bbm_is_home';
+COMMENT ON FUNCTION bbm.is_home(bigint, oid) IS 'is this the server and the database? Only there do stored role numbers mean what they meant';
+
 CREATE FUNCTION bbm.ensure_running()
     RETURNS boolean LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_ensure_running';
 COMMENT ON FUNCTION bbm.ensure_running() IS 'start bbms processes in this database if work is due; true if it asked for that';
@@ -285,7 +294,8 @@ CREATE PROCEDURE bbm.run(name text, max_time interval DEFAULT NULL)
 COMMENT ON PROCEDURE bbm.run(text, interval) IS 'do the work here, with a commit after every sub-batch (by job class name)';
 
 ------------------------------------------------------------------------------------------------------------------------
--- Views. Owners see their own rows, pg_monitor sees all.
+-- Views. Owners see their own rows, pg_monitor sees all. Role numbers count only where they were written: after a restore
+-- the same number may be another role.
 
 CREATE VIEW bbm.workers WITH (security_barrier) AS
     SELECT l.pid, m.id AS migration_id, m.job_class_name, m.table_name, j.id AS job_id, j.min_cursor, j.max_cursor, j.cursor,
@@ -295,7 +305,7 @@ CREATE VIEW bbm.workers WITH (security_barrier) AS
     JOIN bbm.migration AS m ON m.id = j.migration_id
     WHERE l.locktype = 'advisory' AND l.objsubid = 4 AND l.granted AND j.status = 'running'
       AND l.database = (SELECT d.oid FROM pg_catalog.pg_database AS d WHERE d.datname = current_database())
-      AND (pg_has_role(m.owner_oid, 'USAGE') OR pg_has_role('pg_monitor', 'USAGE'));
+      AND (bbm.is_home(m.home_system, m.home_database) AND pg_has_role(m.owner_oid, 'USAGE') OR pg_has_role('pg_monitor', 'USAGE'));
 COMMENT ON VIEW bbm.workers IS 'the processes that hold a job now';
 
 CREATE VIEW bbm.migrations WITH (security_barrier) AS
@@ -306,7 +316,7 @@ CREATE VIEW bbm.migrations WITH (security_barrier) AS
            m.rows_affected + u.rows_affected AS rows_affected, m.sub_batches + u.sub_batches AS sub_batches,
            (m.work_us + u.work_us) * interval '1 microsecond' AS work_time,
            greatest(m.longest_us, u.longest_us) * interval '1 microsecond' AS longest_sub_batch,
-           p.progress, m.created_at, m.started_at, m.finished_at
+           p.progress, bbm.is_home(m.home_system, m.home_database) AS is_home, m.created_at, m.started_at, m.finished_at
     FROM bbm.migration AS m
     CROSS JOIN LATERAL (
         SELECT count(*) AS jobs_unfinished, count(*) FILTER (WHERE j.status = 'failed') AS jobs_failed,
@@ -322,7 +332,7 @@ CREATE VIEW bbm.migrations WITH (security_barrier) AS
                     THEN trunc(least(0.9999, greatest(0, (m.frontier[1]::numeric - m.min_cursor[1]::numeric + 1 - u.positions)
                                                         / (m.max_cursor[1]::numeric - m.min_cursor[1]::numeric + 1))), 4)
                END AS progress) AS p
-    WHERE pg_has_role(m.owner_oid, 'USAGE') OR pg_has_role('pg_monitor', 'USAGE');
+    WHERE bbm.is_home(m.home_system, m.home_database) AND pg_has_role(m.owner_oid, 'USAGE') OR pg_has_role('pg_monitor', 'USAGE');
 COMMENT ON VIEW bbm.migrations IS 'every migration with its definition and its counters; progress is by key position, NULL where the key has no arithmetic';
 
 CREATE VIEW bbm.jobs WITH (security_barrier) AS
@@ -330,14 +340,14 @@ CREATE VIEW bbm.jobs WITH (security_barrier) AS
            j.attempts, j.epoch, j.rows_affected, j.sub_batches, j.work_us * interval '1 microsecond' AS work_time,
            j.longest_us * interval '1 microsecond' AS longest_sub_batch, j.retry_at, j.created_at, j.started_at, j.finished_at
     FROM bbm.job AS j JOIN bbm.migration AS m ON m.id = j.migration_id
-    WHERE pg_has_role(m.owner_oid, 'USAGE') OR pg_has_role('pg_monitor', 'USAGE');
+    WHERE bbm.is_home(m.home_system, m.home_database) AND pg_has_role(m.owner_oid, 'USAGE') OR pg_has_role('pg_monitor', 'USAGE');
 COMMENT ON VIEW bbm.jobs IS 'the batches of each migration, with their key ranges and counters';
 
 CREATE VIEW bbm.job_transitions WITH (security_barrier) AS
     SELECT t.id, t.migration_id, t.job_id, m.job_class_name, t.from_status, t.to_status, t.reason, t.sqlstate, t.message, t.detail,
            t.hint, t.context, t.min_key, t.max_key, t.attempts, t.role_name, t.pid, t.occurred_at
     FROM bbm.job_transition AS t JOIN bbm.migration AS m ON m.id = t.migration_id
-    WHERE pg_has_role(m.owner_oid, 'USAGE') OR pg_has_role('pg_monitor', 'USAGE');
+    WHERE bbm.is_home(m.home_system, m.home_database) AND pg_has_role(m.owner_oid, 'USAGE') OR pg_has_role('pg_monitor', 'USAGE');
 COMMENT ON VIEW bbm.job_transitions IS 'every change of a job''s status: from, to, when, by whom, why';
 
 CREATE VIEW bbm.failures WITH (security_barrier) AS
@@ -350,7 +360,7 @@ CREATE VIEW bbm.events WITH (security_barrier) AS
     SELECT e.id, e.migration_id, e.job_class_name, e.table_name, e.event, e.from_status, e.to_status, e.reason, e.sqlstate, e.message,
            e.detail, e.role_name, e.pid, e.occurred_at
     FROM bbm.event AS e
-    WHERE pg_has_role(e.owner_oid, 'USAGE') OR pg_has_role('pg_monitor', 'USAGE');
+    WHERE bbm.is_home(e.home_system, e.home_database) AND pg_has_role(e.owner_oid, 'USAGE') OR pg_has_role('pg_monitor', 'USAGE');
 COMMENT ON VIEW bbm.events IS 'every change of a migration: from, to, when, by whom, why';
 
 CREATE VIEW bbm.job_classes AS
@@ -367,7 +377,8 @@ CREATE VIEW bbm.status WITH (security_barrier) AS
            CASE WHEN m.status IN ('active', 'finalizing') AND m.progress > 0 AND m.job_interval = '0' AND m.pause = '0'
                 THEN date_trunc('second', m.work_time * ((1 - m.progress) / m.progress)::double precision) END AS eta,
            (SELECT count(*) FROM bbm.workers AS w WHERE w.migration_id = m.id) AS workers,
-           left(CASE WHEN m.status = 'failed' THEN coalesce(m.status_reason, '')
+           left(CASE WHEN NOT m.is_home THEN 'from elsewhere: adopt it'
+                     WHEN m.status = 'failed' THEN coalesce(m.status_reason, '')
                      WHEN m.status = 'paused' THEN coalesce(m.status_reason, '')
                      WHEN m.on_hold_until > now() THEN 'on hold until ' || to_char(m.on_hold_until, 'HH24:MI:SS')
                      WHEN m.status = 'active' AND m.next_job_at > now() THEN 'next job at ' || to_char(m.next_job_at, 'HH24:MI:SS')
@@ -381,6 +392,7 @@ COMMENT ON VIEW bbm.status IS 'one line a migration, at most 120 columns, made f
 
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA bbm FROM PUBLIC;
 REVOKE ALL ON ALL PROCEDURES IN SCHEMA bbm FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION bbm.is_home(bigint, oid) TO PUBLIC; -- the views need it
 GRANT SELECT ON bbm.status, bbm.migrations, bbm.jobs, bbm.failures, bbm.workers, bbm.events, bbm.job_transitions, bbm.job_classes TO PUBLIC;
 GRANT USAGE ON SCHEMA bbm TO pg_monitor;
 

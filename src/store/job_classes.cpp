@@ -16,7 +16,7 @@ pg::Statement delete_statement = {"DELETE FROM bbm.job_class WHERE name = $1"};
 
 // Text of strings without their quotes; other scalars as JSON writes them; null as NULL.
 pg::Statement split_statement = {
-    "SELECT a.position, v.item #>> '{}' FROM pg_catalog.jsonb_array_elements($1) WITH ORDINALITY AS a (item, position)"
+    "SELECT a.position, v.item #>> '{}', v.place IS NULL FROM pg_catalog.jsonb_array_elements($1) WITH ORDINALITY AS a (item, position)"
     " LEFT JOIN LATERAL pg_catalog.jsonb_array_elements("
     "   CASE pg_catalog.jsonb_typeof(a.item) WHEN 'array' THEN a.item ELSE pg_catalog.jsonb_build_array(a.item) END)"
     "   WITH ORDINALITY AS v (item, place) ON true ORDER BY a.position, v.place"};
@@ -52,6 +52,8 @@ Vector<Argument> &split_arguments(Text json, Key names, Arena arena) {
     auto &values = make<Vector<Text>>(arena);
     auto &positions = make<Vector<std::int64_t>>(arena);
     pg::query(split_statement, {pg::json(json)}, [&](pg::Row row) {
+        if (row.boolean(3)) // an empty list
+            return;
         values.push_back(row.text(2, arena));
         positions.push_back(row.integer(1));
     });

@@ -11,7 +11,7 @@ namespace {
     "id, job_class_name, table_oid, table_name, column_name, job_arguments::pg_catalog.text, status, statement, "      \
     "has_placeholders, scope_to, cursor_columns, cursor_types, min_cursor, max_cursor, frontier, "                     \
     "(EXTRACT(epoch FROM job_interval) * 1000000)::pg_catalog.int8, (EXTRACT(epoch FROM pause) * 1000000)::pg_catalog.int8, " \
-    "batch_size, sub_batch_size, max_batch_size, row_cost_us, owner_oid, owner_name, search_path, next_job_at"
+    "batch_size, sub_batch_size, max_batch_size, row_cost_us, owner_oid, owner_name, search_path, next_job_at, home_system, home_database"
 
 pg::Statement insert_statement = {
     "INSERT INTO bbm.migration (job_class_name, table_oid, table_name, column_name, job_arguments, status, statement,"
@@ -49,8 +49,9 @@ pg::Statement status_statement = {
     " WHERE id = $1"};
 pg::Statement event_statement = {
     "INSERT INTO bbm.event (migration_id, job_class_name, table_name, event, from_status, to_status, reason, sqlstate,"
-    " message, detail, role_name, owner_oid, pid)"
-    " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::pg_catalog.oid, pg_catalog.pg_backend_pid())"};
+    " message, detail, role_name, owner_oid, home_system, home_database, pid)"
+    " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::pg_catalog.oid, $13, $14::pg_catalog.oid,"
+    " pg_catalog.pg_backend_pid())"};
 pg::Statement cancel_statement = {"UPDATE bbm.migration SET cancel_running = true WHERE id = $1"};
 
 pg::Statement frontier_statement = {"UPDATE bbm.migration SET frontier = $2 WHERE id = $1"};
@@ -61,6 +62,11 @@ pg::Statement pace_statement = {
     " batch_size = $4, sub_batch_size = $5, max_batch_size = $6, priority = coalesce($7, priority), next_job_at = NULL"
     " WHERE id = $1"};
 pg::Statement row_cost_statement = {"UPDATE bbm.migration SET row_cost_us = $2 WHERE id = $1"};
+// The table by its name, since its number belongs to the other server.
+pg::Statement adopt_statement = {
+    "UPDATE bbm.migration SET home_system = $2, home_database = $3::pg_catalog.oid, owner_oid = $4::pg_catalog.oid,"
+    " table_oid = pg_catalog.to_regclass(table_name)::pg_catalog.oid, next_job_at = NULL"
+    " WHERE id = $1 AND pg_catalog.to_regclass(table_name) IS NOT NULL"};
 pg::Statement delete_statement = {"DELETE FROM bbm.migration WHERE id = $1"};
 pg::Statement observe_statement = {
     "SELECT status, EXISTS (SELECT FROM bbm.workers AS w WHERE w.migration_id = m.id), progress::pg_catalog.float8"
@@ -94,6 +100,7 @@ Migration read_migration(const pg::Row &row, Arena arena) {
     m.owner_name = row.text(23, arena);
     m.search_path = row.text(24, arena);
     m.next_job_at = row.integer(25);
+    m.is_home = pg::is_home(row.integer(26), static_cast<std::uint32_t>(row.integer(27)));
     return m;
 }
 
@@ -115,7 +122,8 @@ void insert_event(const Migration &migration, Text event, Text from, Text to, co
                 {pg::integer(migration.id), pg::text(migration.job_class_name), pg::text(migration.table_name),
                  pg::text(event), pg::text(from), pg::text(to), pg::text(cause.reason), pg::text(failure.sqlstate),
                  pg::text(failure.message), pg::text(failure.detail), pg::text(pg::current_role().name),
-                 pg::integer(migration.owner_oid)});
+                 pg::integer(migration.owner_oid), pg::integer(pg::system_identifier()),
+                 pg::integer(pg::current_database())});
 }
 
 } // namespace
@@ -194,6 +202,11 @@ void set_pace(std::int64_t id, const Pace &pace, std::optional<int> priority) {
 
 void set_row_cost(std::int64_t id, double row_cost_us) {
     pg::execute(row_cost_statement, {pg::integer(id), pg::real(row_cost_us)});
+}
+
+bool adopt(std::int64_t id, std::uint32_t owner) {
+    return pg::execute(adopt_statement, {pg::integer(id), pg::integer(pg::system_identifier()),
+                                         pg::integer(pg::current_database()), pg::integer(owner)}) == 1;
 }
 
 void delete_migration(std::int64_t id) { pg::execute(delete_statement, {pg::integer(id)}); }

@@ -152,7 +152,7 @@ void check_table(const Migration &migration) {
 Claim claim_next_job(Migration &migration, bool skips_delays, Arena arena) {
     store::lock_runnable_on_table(migration.table_oid);
     const auto fresh = store::lock_migration(migration.id, arena);
-    if (!fresh || !is_runnable(fresh->status) || fresh->owner_oid != pg::current_role().oid)
+    if (!fresh || !fresh->is_home || !is_runnable(fresh->status) || fresh->owner_oid != pg::current_role().oid)
         return {.kind = Claim::Kind::stopped};
     migration = *fresh;
     check_table(migration);

@@ -45,6 +45,7 @@ constexpr Rule kAnyCommand[] = {
     {[](CommandFacts &facts) { facts.kind = Kind::other; }, kWrong,
      "command must be UPDATE, DELETE, INSERT, MERGE or SELECT"},
     {[](CommandFacts &facts) { facts.is_rewritten = true; }, kUnsplittable, "command is changed by rewrite rules"},
+    {[](CommandFacts &facts) { facts.has_cursor_position = true; }, kWrong, "command uses WHERE CURRENT OF"},
     {[](CommandFacts &facts) { facts.assigns_key = true; }, kUnsplittable,
      "command assigns the column that the migration walks by"},
 };
@@ -53,6 +54,8 @@ constexpr Rule kAnyCommand[] = {
 constexpr Rule kPlainCommand[] = {
     {[](CommandFacts &facts) { facts.kind = Kind::merge; }, kWrong,
      "command must be UPDATE, DELETE or INSERT ... SELECT, or use $1 and $2"},
+    {[](CommandFacts &facts) { facts.has_set_operations = true; }, kUnsplittable,
+     "command uses UNION, INTERSECT or EXCEPT"},
     {[](CommandFacts &facts) { facts.drives_table = false; }, kWrong, "command does not work on the migration's table"},
     {[](CommandFacts &facts) { facts.references = 2; }, kUnsplittable,
      "command refers to the migration's table more than once"},
@@ -64,8 +67,6 @@ constexpr Rule kPlainCommand[] = {
     {[](CommandFacts &facts) { facts.has_aggregates = true; }, kUnsplittable,
      "command uses aggregates, GROUP BY or DISTINCT"},
     {[](CommandFacts &facts) { facts.has_windows = true; }, kUnsplittable, "command uses window functions"},
-    {[](CommandFacts &facts) { facts.has_set_operations = true; }, kUnsplittable,
-     "command uses UNION, INTERSECT or EXCEPT"},
     {[](CommandFacts &facts) { facts.has_row_locks = true; }, kUnsplittable, "command locks rows"},
 };
 

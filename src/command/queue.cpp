@@ -202,6 +202,20 @@ void say_queued(const Migration &migration, std::int64_t id) {
                detail, hint);
 }
 
+// Fills the command in with any values, so that a mistyped name is found here and not when it is first used.
+void check_template(const DefineRequest &request) {
+    const Arena arena = pg::current_arena();
+    static constexpr Text any[] = {"any"};
+    auto &arguments = make<Vector<Argument>>(arena);
+    for (const Text name : request.job_arguments) {
+        for (const Argument &earlier : arguments)
+            if (earlier.name == name)
+                refuse_value(pg::format("job argument \"%.*s\" is declared twice", width(name), name.data()));
+        arguments.push_back({name, any});
+    }
+    pg::raise_if(render({request.command, any[0], any[0], {arguments.data(), arguments.size()}}, make<String>(arena), arena));
+}
+
 } // namespace
 
 void check_positive(Text what, std::optional<int> value) {
@@ -246,6 +260,7 @@ void define(const DefineRequest &request) {
         if (argument.empty() || argument == "table" || argument == "column")
             refuse_value(pg::format("job argument \"%.*s\" cannot be declared", width(argument), argument.data()),
                          "{table} and {column} are the migration's own.");
+    check_template(request);
     const Text operation = request.operation_name.empty() ? Text("update_all") : request.operation_name;
     if (!store::insert_job_class({request.name, request.command, request.job_arguments, request.scope_to, operation,
                                   pg::current_role().oid}))

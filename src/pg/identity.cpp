@@ -97,11 +97,17 @@ bool in_recovery() { return RecoveryInProgress(); }
 int process_id() { return MyProcPid; }
 
 bool lock_extension() {
-    const Oid extension = get_extension_oid("bbm", true);
-    if (!OidIsValid(extension))
-        return false;
-    LockDatabaseObject(ExtensionRelationId, extension, 0, AccessShareLock);
-    return get_extension_oid("bbm", true) == extension; // it may have gone while we waited
+    static Oid known = InvalidOid; // spares a look on most calls; never trusted unchecked
+    if (!OidIsValid(known))
+        known = get_extension_oid("bbm", true);
+    while (OidIsValid(known)) {
+        LockDatabaseObject(ExtensionRelationId, known, 0, AccessShareLock);
+        const Oid now = get_extension_oid("bbm", true); // it may have gone while we waited
+        if (now == known)
+            return true;
+        known = now;
+    }
+    return false;
 }
 
 void apply_owners_settings(Text search_path, Micros lock_timeout, Scope scope) {

@@ -27,13 +27,14 @@ INSERT INTO bbm.job_class (name, command, job_arguments) VALUES
      'UPDATE {table} SET ({copy_to}) = ROW({copy_from})',
      '{copy_from,copy_to}');
 
+-- Few CHECKs: the server reads each from its text for every statement, and these rows are updated once or more a job.
 CREATE TABLE bbm.migration (
     id               bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    job_class_name   text NOT NULL CHECK (job_class_name <> ''),
+    job_class_name   text NOT NULL,
     table_oid        oid NOT NULL,
     table_name       text NOT NULL,
     column_name      text NOT NULL,
-    job_arguments    jsonb NOT NULL DEFAULT '[]' CHECK (jsonb_typeof(job_arguments) = 'array'),
+    job_arguments    jsonb NOT NULL DEFAULT '[]',
     status           text NOT NULL CHECK (status IN ('active', 'paused', 'finalizing', 'finished', 'finalized', 'failed')),
     -- the work, as it was defined when it was queued
     statement        text NOT NULL,
@@ -43,18 +44,18 @@ CREATE TABLE bbm.migration (
     -- the walk
     batching_strategy text NOT NULL DEFAULT 'primary_key' CHECK (batching_strategy IN ('primary_key')),
     cursor_columns   text[] NOT NULL CHECK (cardinality(cursor_columns) > 0),
-    cursor_types     text[] NOT NULL CHECK (cardinality(cursor_types) = cardinality(cursor_columns)),
-    min_cursor       text[] CHECK (cardinality(min_cursor) = cardinality(cursor_columns)),
-    max_cursor       text[] CHECK (cardinality(max_cursor) = cardinality(cursor_columns)),
-    frontier         text[] CHECK (cardinality(frontier) = cardinality(cursor_columns)),
-    total_rows       bigint CHECK (total_rows >= 0),
+    cursor_types     text[] NOT NULL,
+    min_cursor       text[],
+    max_cursor       text[],
+    frontier         text[],
+    total_rows       bigint,
     -- the pace
-    job_interval     interval NOT NULL DEFAULT '0' CHECK (job_interval >= '0'),
-    pause            interval NOT NULL DEFAULT '0' CHECK (pause >= '0'),
-    batch_size       integer CHECK (batch_size > 0),
-    sub_batch_size   integer CHECK (sub_batch_size > 0),
-    max_batch_size   integer CHECK (max_batch_size > 0),
-    row_cost_us      double precision NOT NULL DEFAULT 0 CHECK (row_cost_us >= 0),
+    job_interval     interval NOT NULL DEFAULT '0',
+    pause            interval NOT NULL DEFAULT '0',
+    batch_size       integer,
+    sub_batch_size   integer,
+    max_batch_size   integer,
+    row_cost_us      double precision NOT NULL DEFAULT 0,
     priority         integer NOT NULL DEFAULT 0,
     on_hold_until    timestamptz,
     next_job_at      timestamptz,
@@ -74,8 +75,7 @@ CREATE TABLE bbm.migration (
     status_reason    text,
     created_at       timestamptz NOT NULL DEFAULT now(),
     started_at       timestamptz,
-    finished_at      timestamptz,
-    CHECK ((min_cursor IS NULL) = (max_cursor IS NULL))
+    finished_at      timestamptz
 ) WITH (fillfactor = 70);
 COMMENT ON TABLE bbm.migration IS 'one piece of work over one table; key values are held in their types'' text form';
 CREATE UNIQUE INDEX migration_identity ON bbm.migration (job_class_name, table_oid, column_name, job_arguments);

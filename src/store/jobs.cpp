@@ -8,8 +8,8 @@ namespace bbm::store {
 namespace {
 
 pg::Statement insert_statement = {
-    "INSERT INTO bbm.job (migration_id, min_cursor, max_cursor, batch_size, sub_batch_size) VALUES ($1, $2, $3, $4, $5)"
-    " RETURNING id"};
+    "INSERT INTO bbm.job (migration_id, status, min_cursor, max_cursor, batch_size, sub_batch_size, attempts, epoch,"
+    " unproven_starts, started_at) VALUES ($1, 'running', $2, $3, $4, $5, 1, 1, 1, pg_catalog.clock_timestamp()) RETURNING id"};
 
 // More than that many open jobs are looked at in turn; all but a handful are failed ones that wait for a person.
 #define BBM_MOST_JOBS "1000"
@@ -54,7 +54,7 @@ pg::Statement transition_statement = {
 pg::Statement add_statement = {
     "UPDATE bbm.migration AS m SET jobs_succeeded = m.jobs_succeeded + 1, rows_affected = m.rows_affected + j.rows_affected,"
     " sub_batches = m.sub_batches + j.sub_batches, work_us = m.work_us + j.work_us,"
-    " longest_us = greatest(m.longest_us, j.longest_us) FROM bbm.job AS j WHERE j.id = $1 AND m.id = j.migration_id"};
+    " longest_us = greatest(m.longest_us, j.longest_us), row_cost_us = coalesce(nullif($2, 0), m.row_cost_us) FROM bbm.job AS j WHERE j.id = $1 AND m.id = j.migration_id"};
 
 pg::Statement put_back_statement = {
     "WITH back AS (UPDATE bbm.job SET status = 'pending', attempts = 0, retry_at = NULL, unproven_starts = 0, finished_at = NULL"
@@ -108,11 +108,16 @@ Job read_job(const pg::Row &row, Arena arena) {
 
 } // namespace
 
-void insert_job(Job &job) {
+void insert_running_job(Job &job) {
     pg::query(insert_statement,
               {pg::integer(job.migration_id), pg::key(job.range.min), pg::key(job.range.max), pg::integer(job.batch_size),
                pg::integer(job.sub_batch_size)},
               [&](pg::Row row) { job.id = row.integer(1); });
+    job.status = JobStatus::running;
+    job.attempts = 1;
+    job.epoch = 1;
+    job.unproven_starts = 1;
+    record(job, {name(JobStatus::pending), name(job.status), {}, nullptr, job.range});
 }
 
 Vector<Job> &unfinished_jobs(std::int64_t migration_id, Arena arena) {
@@ -171,7 +176,9 @@ bool end_job(const Job &job, const Ending &ending) {
     return is_ours;
 }
 
-void add_to_migration(const Job &job) { pg::execute(add_statement, {pg::integer(job.id)}); }
+void add_to_migration(const Job &job, double row_cost_us) {
+    pg::execute(add_statement, {pg::integer(job.id), pg::real(row_cost_us)});
+}
 
 int put_back_failed(std::int64_t migration_id, Text reason) {
     pg::execute(absolve_statement, {pg::integer(migration_id)});

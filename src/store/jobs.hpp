@@ -9,8 +9,8 @@
 
 namespace bbm::store {
 
-// A new pending job; sets its id.
-void insert_job(Job &job);
+// A new job, running with its first epoch; sets its id. Nobody sees it before the commit, so its lock may follow.
+void insert_running_job(Job &job);
 
 // The jobs that are not done, oldest first.
 Vector<Job> &unfinished_jobs(std::int64_t migration_id, Arena arena);
@@ -42,8 +42,8 @@ struct Ending {
 };
 bool end_job(const Job &job, const Ending &ending);
 
-// After a success: the job's counters move to the migration.
-void add_to_migration(const Job &job);
+// After a success: the job's counters, and what a key costs now, move to the migration.
+void add_to_migration(const Job &job, double row_cost_us);
 
 // Failed jobs become pending with their attempts back; how many.
 int put_back_failed(std::int64_t migration_id, Text reason);

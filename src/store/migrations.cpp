@@ -54,14 +54,13 @@ pg::Statement event_statement = {
     " pg_catalog.pg_backend_pid())"};
 pg::Statement cancel_statement = {"UPDATE bbm.migration SET cancel_running = true WHERE id = $1"};
 
-pg::Statement frontier_statement = {"UPDATE bbm.migration SET frontier = $2 WHERE id = $1"};
+pg::Statement frontier_statement = {"UPDATE bbm.migration SET frontier = $2, next_job_at = $3 WHERE id = $1"};
 pg::Statement next_job_statement = {
     "UPDATE bbm.migration SET next_job_at = $2 WHERE id = $1 AND next_job_at IS DISTINCT FROM $2"};
 pg::Statement pace_statement = {
     "UPDATE bbm.migration SET job_interval = $2 * interval '1 microsecond', pause = $3 * interval '1 microsecond',"
     " batch_size = $4, sub_batch_size = $5, max_batch_size = $6, priority = coalesce($7, priority), next_job_at = NULL"
     " WHERE id = $1"};
-pg::Statement row_cost_statement = {"UPDATE bbm.migration SET row_cost_us = $2 WHERE id = $1"};
 // The table by its name, since its number belongs to the other server.
 pg::Statement adopt_statement = {
     "UPDATE bbm.migration SET home_system = $2, home_database = $3::pg_catalog.oid, owner_oid = $4::pg_catalog.oid,"
@@ -188,7 +187,11 @@ void record_event(const Migration &migration, Text event, const Cause &cause) {
 }
 
 void ask_for_cancel(std::int64_t id) { pg::execute(cancel_statement, {pg::integer(id)}); }
-void set_frontier(std::int64_t id, Key frontier) { pg::execute(frontier_statement, {pg::integer(id), pg::key(frontier)}); }
+
+void set_frontier(std::int64_t id, Key frontier, Micros next_job_at) {
+    pg::execute(frontier_statement, {pg::integer(id), pg::key(frontier), pg::timestamp(next_job_at)});
+}
+
 void set_next_job_at(std::int64_t id, Micros when) {
     pg::execute(next_job_statement, {pg::integer(id), pg::timestamp(when)});
 }
@@ -198,10 +201,6 @@ void set_pace(std::int64_t id, const Pace &pace, std::optional<int> priority) {
                 {pg::integer(id), pg::integer(pace.job_interval), pg::integer(pace.pause), pg::positive(pace.batch_size),
                  pg::positive(pace.sub_batch_size), pg::positive(pace.max_batch_size),
                  pg::Parameter{.kind = pg::Parameter::Kind::integer, .is_null = !priority, .integer = priority.value_or(0)}});
-}
-
-void set_row_cost(std::int64_t id, double row_cost_us) {
-    pg::execute(row_cost_statement, {pg::integer(id), pg::real(row_cost_us)});
 }
 
 bool adopt(std::int64_t id, std::uint32_t owner) {

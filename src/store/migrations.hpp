@@ -53,10 +53,9 @@ void record_event(const Migration &migration, Text event, const Cause &cause);
 // Whoever runs one of its jobs is to have its statement cancelled.
 void ask_for_cancel(std::int64_t id);
 
-void set_frontier(std::int64_t id, Key frontier);
+void set_frontier(std::int64_t id, Key frontier, Micros next_job_at); // next_job_at 0: now
 void set_next_job_at(std::int64_t id, Micros when); // 0: now
 void set_pace(std::int64_t id, const Pace &pace, std::optional<int> priority);
-void set_row_cost(std::int64_t id, double row_cost_us);
 // Makes this server and database its home. False if there is no table of its name.
 bool adopt(std::int64_t id, std::uint32_t owner);
 void delete_migration(std::int64_t id);

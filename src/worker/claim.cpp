@@ -107,11 +107,12 @@ Claim cut(const Migration &migration, Range range, int batch_size) {
     job.range = range;
     job.batch_size = batch_size;
     job.sub_batch_size = first_sub_batch_size(migration.pace, pg::settings().target_sub_batch_time());
-    store::insert_job(job);
-    store::set_frontier(migration.id, range.max);
-    if (migration.pace.job_interval > 0)
-        store::set_next_job_at(migration.id, pg::now() + migration.pace.job_interval); // from start to start
-    return start(migration, job);
+    store::insert_running_job(job);
+    if (!pg::try_lock(pg::LockClass::job, job.id))
+        return {.kind = Claim::Kind::busy}; // cannot be: nobody else knows the id
+    const Micros interval = migration.pace.job_interval; // from start to start
+    store::set_frontier(migration.id, range.max, interval > 0 ? pg::now() + interval : 0);
+    return {.kind = Claim::Kind::job, .job = job};
 }
 
 // A rest is written down: the scheduler reads there when a worker is wanted again.

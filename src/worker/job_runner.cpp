@@ -109,8 +109,8 @@ JobEnd walk_job(JobRun &run, Failure &failure, Range &tried) {
         }
         if (sub_batch.result == SubBatch::Result::stopped)
             return JobEnd::stopped;
-        if (sub_batch.is_full)
-            run.size = next_sub_batch_size(run.size, {run.size.keys, sub_batch.step.work}, run.pace,
+        if (sub_batch.keys > 0)
+            run.size = next_sub_batch_size(run.size, {sub_batch.keys, sub_batch.step.work}, run.pace,
                                            pg::settings().target_sub_batch_time());
         if (sub_batch.result == SubBatch::Result::done || sub_batch.is_last)
             return JobEnd::done;
@@ -124,11 +124,8 @@ JobEnd walk_job(JobRun &run, Failure &failure, Range &tried) {
 void succeed(const JobRun &run) {
     pg::in_transaction(pg::Durability::relaxed, [&] { // the claim that follows is durable, and carries it
         if (store::lock_migration(run.job.migration_id, pg::current_arena()) &&
-            store::end_job(run.job, {.event = JobEvent::succeed})) {
-            store::add_to_migration(run.job);
-            if (run.size.row_cost_us > 0)
-                store::set_row_cost(run.job.migration_id, run.size.row_cost_us);
-        }
+            store::end_job(run.job, {.event = JobEvent::succeed}))
+            store::add_to_migration(run.job, run.size.row_cost_us);
     });
 }
 

@@ -8,6 +8,8 @@
 #include "pg/transaction.hpp"
 #include "store/jobs.hpp"
 
+#include <algorithm>
+
 namespace bbm {
 
 namespace {
@@ -39,15 +41,41 @@ void raise_taken_over() {
     pg::raise(Refusal{"40001", "the job was taken over by another process", {}, {}});
 }
 
-// The first after a claim is durable, so that a crash right after it is not held against the job; the last so that what
-// follows may rely on it. In between a crash loses data and cursor together.
-pg::Durability durability(const JobRun &run, bool is_last) {
-    return !run.is_proven || is_last ? pg::Durability::durable : pg::Durability::relaxed;
+// The first after a claim is durable, so that a crash right after it is not held against the job. After it a crash loses
+// data and cursor together; the claim that follows the last one is durable, and carries it.
+pg::Durability durability(const JobRun &run) {
+    return run.is_proven ? pg::Durability::relaxed : pg::Durability::durable;
 }
 
 SubBatch end_without_work(SubBatch::Result result) {
     pg::commit_transaction(pg::Durability::relaxed); // has written nothing
     return {.result = result};
+}
+
+void add(Counters &sum, const Counters &step) {
+    sum.rows_affected += step.rows_affected;
+    sum.sub_batches += step.sub_batches;
+    sum.work += step.work;
+    sum.longest = std::max(sum.longest, step.longest);
+}
+
+// Ranges up to the first one with a row in it: an empty one costs no transaction of its own. All of them together take
+// no longer than one sub-batch may.
+SubBatch walk_ranges(JobRun &run, Job &moved, Range &tried, Arena arena) {
+    SubBatch result = {.result = SubBatch::Result::done};
+    const Micros enough = pg::settings().target_sub_batch_time();
+    do {
+        const auto next = pg::find_next_range(lower_bound(moved), moved.range.max, run.size.keys, arena);
+        if (!next)
+            return result;
+        tried = next->range;
+        add(result.step, run_timed(*run.session, next->range));
+        moved.cursor = next->range.max;
+        result.result = SubBatch::Result::stepped;
+        result.keys = next->is_full ? result.keys + run.size.keys : 0;
+        result.is_last = next->is_last;
+    } while (result.step.rows_affected == 0 && !result.is_last && result.step.work < enough);
+    return result;
 }
 
 } // namespace
@@ -60,20 +88,17 @@ SubBatch run_sub_batch(JobRun &run, Range &tried, Arena arena) {
     run.pace = control->pace;
     if (control->status == MigrationStatus::finalizing)
         run.pace.pause = 0;
-    const auto next = pg::find_next_range(lower_bound(run.job), run.job.range.max, run.size.keys, arena);
-    if (!next)
-        return end_without_work(SubBatch::Result::done);
-    tried = next->range;
-    const Counters step = run_timed(*run.session, next->range);
     Job moved = run.job;
-    moved.cursor = next->range.max;
+    const SubBatch result = walk_ranges(run, moved, tried, arena);
+    if (result.result == SubBatch::Result::done)
+        return end_without_work(SubBatch::Result::done);
     moved.sub_batch_size = run.size.keys;
-    if (!store::advance_job(moved, step))
+    if (!store::advance_job(moved, result.step))
         raise_taken_over();
-    pg::commit_transaction(durability(run, next->is_last));
+    pg::commit_transaction(durability(run));
     run.job = moved;
     run.is_proven = true;
-    return {SubBatch::Result::stepped, step, next->is_full, next->is_last};
+    return result;
 }
 
 } // namespace bbm

@@ -27,7 +27,7 @@ struct SubBatch {
         stopped, // the migration is not to run any more, or the job is not ours
     } result = Result::stopped;
     Counters step = {};
-    bool is_full = false; // the range spans as many keys as the size says
+    int keys = 0;         // that it spanned; 0 where nobody counted them, at the end of a job
     bool is_last = false; // the job's range is done
 };
 

@@ -250,8 +250,8 @@ Datum bbm_delete(PG_FUNCTION_ARGS) {
 Datum bbm_alter(PG_FUNCTION_ARGS) {
     return bbm::pg::guarded([&] {
         const auto [id, next] = migration_at(fcinfo);
-        bbm::alter(id, {interval_at(fcinfo, next), integer_at(fcinfo, next + 1), integer_at(fcinfo, next + 2),
-                        integer_at(fcinfo, next + 3), interval_at(fcinfo, next + 4), integer_at(fcinfo, next + 5)});
+        bbm::alter(id, {integer_at(fcinfo, next), integer_at(fcinfo, next + 1), integer_at(fcinfo, next + 2),
+                        interval_at(fcinfo, next + 3), interval_at(fcinfo, next + 4), integer_at(fcinfo, next + 5)});
         return nothing();
     });
 }

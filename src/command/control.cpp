@@ -24,13 +24,17 @@ namespace {
 
 int width(Text text) { return static_cast<int>(text.size()); }
 
+void say_already(const Migration &migration) {
+    pg::report(pg::Level::notice, pg::format("%s is already %s, skipping", label(migration).data(), name(migration.status).data()));
+}
+
 // Applies the event to a locked migration. The scheduler acts on it after COMMIT: it wakes, starts and cancels.
 bool transition(const Migration &migration, MigrationEvent event, Text reason, Text hint) {
     const Step step = apply(migration.status, event);
     if (step.kind == Step::Kind::refused)
         refuse_transition(migration, event, hint);
     if (step.kind == Step::Kind::already) {
-        pg::report(pg::Level::notice, pg::format("%s is already %s, skipping", label(migration).data(), name(migration.status).data()));
+        say_already(migration);
         return false;
     }
     store::change_status(migration, event, step.to, {reason, nullptr});
@@ -69,12 +73,15 @@ int retry(std::int64_t id, Text reason) {
     if (step.kind == Step::Kind::moves)
         store::change_status(migration, MigrationEvent::retry, step.to, {reason, nullptr});
     pg::start_scheduler_at_commit();
-    return store::put_back_failed(id, reason.empty() ? Text("retry") : reason);
+    const int put_back = store::put_back_failed(id, reason.empty() ? Text("retry") : reason);
+    if (step.kind == Step::Kind::already && put_back == 0)
+        say_already(migration);
+    return put_back;
 }
 
 bool remove(std::int64_t id, Text reason) {
     const Migration migration = lock_for_change(id);
-    store::record_event(migration, "delete", {reason, nullptr});
+    store::record_event(migration, "delete", {reason, nullptr}, {});
     store::delete_migration(id);
     pg::start_scheduler_at_commit();
     return true;
@@ -93,8 +100,9 @@ void alter(std::int64_t id, const PaceChange &change) {
     pace.batch_size = change.batch_size.value_or(pace.batch_size);
     pace.sub_batch_size = change.sub_batch_size.value_or(pace.sub_batch_size);
     pace.max_batch_size = change.max_batch_size.value_or(pace.max_batch_size);
+    check_sizes(pace.batch_size, pace.sub_batch_size);
     store::set_pace(id, pace, change.priority);
-    store::record_event(migration, "alter", {});
+    store::record_event(migration, "alter", {}, name(migration.status));
     pg::start_scheduler_at_commit();
 }
 
@@ -123,6 +131,8 @@ std::optional<pg::NextRange> next_sub_batch(const Migration &migration) {
 
 Text explain(std::int64_t id) {
     const Migration migration = require(id);
+    if (pg::table_name(migration.table_oid).empty())
+        pg::raise(Refusal{"42P01", pg::format("table %s of %s does not exist any more", migration.table_name.data(), label(migration).data()), {}, {}});
     pg::raise_if(pg::check_table(migration.table_oid));
     pg::KeyColumn key;
     pg::raise_if(pg::find_key(migration.table_oid, migration.cursor_columns[0], key));
@@ -155,7 +165,7 @@ bool adopt(std::int64_t id) {
         return false;
     if (!store::adopt(id, owner))
         pg::raise(Refusal{"42P01", pg::format("table %s of %s does not exist", migration->table_name.data(), label(*migration).data()), {}, {}});
-    store::record_event(*migration, "adopt", {});
+    store::record_event(*migration, "adopt", {}, name(migration->status));
     pg::start_scheduler_at_commit();
     return true;
 }

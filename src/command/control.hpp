@@ -16,10 +16,10 @@ int retry(std::int64_t id, Text reason);
 bool remove(std::int64_t id, Text reason);
 
 struct PaceChange {
-    std::optional<Micros> job_interval;
     std::optional<int> batch_size;
     std::optional<int> sub_batch_size;
     std::optional<int> max_batch_size;
+    std::optional<Micros> job_interval;
     std::optional<Micros> pause;
     std::optional<int> priority;
 };

@@ -42,8 +42,7 @@ void check_numbers(const QueueRequest &request) {
     check_positive("max_batch_size", request.max_batch_size);
     check_duration("job_interval", request.job_interval);
     check_duration("pause", request.pause);
-    if (request.batch_size && request.sub_batch_size && *request.sub_batch_size > *request.batch_size)
-        refuse_value("sub_batch_size must not be greater than batch_size");
+    check_sizes(request.batch_size.value_or(0), request.sub_batch_size.value_or(0));
     if (request.job_class_name.empty())
         refuse_value("job_class_name must not be empty");
     if (request.batching_strategy != "primary_key")
@@ -221,6 +220,11 @@ void check_template(const DefineRequest &request) {
 void check_positive(Text what, std::optional<int> value) {
     if (value && *value <= 0)
         refuse_value(pg::format("%s must be greater than zero", what.data()));
+}
+
+void check_sizes(int batch_size, int sub_batch_size) {
+    if (batch_size > 0 && sub_batch_size > batch_size)
+        refuse_value("sub_batch_size must not be greater than batch_size");
 }
 
 void check_duration(Text what, std::optional<Micros> value) {

@@ -44,6 +44,7 @@ bool undefine(Text name);
 
 // Raises 22023 for a number that is not positive, or a negative duration.
 void check_positive(Text what, std::optional<int> value);
+void check_sizes(int batch_size, int sub_batch_size); // 0: not given
 void check_duration(Text what, std::optional<Micros> value);
 
 } // namespace bbm

@@ -14,7 +14,7 @@ int width(Text text) { return static_cast<int>(text.size()); }
 
 [[noreturn]] void refuse_unknown(Text message, Text job_class_name) {
     const Text similar = store::similar_name(job_class_name, pg::current_arena());
-    const Text hint = similar.empty() ? Text("The queue is shown by: SELECT * FROM bbm.status;")
+    const Text hint = similar.empty() || similar == job_class_name ? Text("The queue is shown by: SELECT * FROM bbm.status;")
                                       : pg::format("Perhaps you meant to reference the migration \"%s\".", similar.data());
     pg::raise(Refusal{"42704", message, {}, hint});
 }

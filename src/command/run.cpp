@@ -76,6 +76,17 @@ void report_failed(std::int64_t id, bool raises) {
     pg::report(pg::Level::warning, message, detail, hint);
 }
 
+// Somebody else ended it: paused, deleted, finished. Saying so spares a search.
+void report_stopped(std::int64_t id) {
+    pg::in_transaction(pg::Durability::relaxed, [&] {
+        const auto migration = store::load_migration(id, pg::current_arena());
+        if (!migration)
+            pg::report(pg::Level::notice, pg::format("migration %lld was deleted", static_cast<long long>(id)));
+        else if (!is_runnable(migration->status))
+            pg::report(pg::Level::notice, pg::format("%s is %s, stopping", label(*migration).data(), name(migration->status).data()));
+    });
+}
+
 // What this session leaves undone, and what waited for its table, goes on in the background.
 void hand_over() {
     pg::in_transaction(pg::Durability::relaxed, [] {
@@ -100,6 +111,8 @@ void run_here(std::optional<std::int64_t> id, std::optional<Micros> max_time) {
         hand_over();
         if (run.outcome == Run::Outcome::failed)
             report_failed(*id, true);
+        if (run.outcome == Run::Outcome::stopped)
+            report_stopped(*id);
         return;
     }
     for (const std::int64_t mine : find_mine())

@@ -109,6 +109,7 @@ CREATE INDEX job_unfinished ON bbm.job (migration_id, id) WHERE status <> 'succe
 CREATE TABLE bbm.event (
     id              bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     migration_id    bigint NOT NULL,
+    job_id          bigint,
     job_class_name  text NOT NULL,
     table_name      text NOT NULL,
     event           text NOT NULL,
@@ -125,7 +126,7 @@ CREATE TABLE bbm.event (
     pid             integer NOT NULL,
     occurred_at     timestamptz NOT NULL DEFAULT clock_timestamp()
 );
-COMMENT ON TABLE bbm.event IS 'what happened to migrations; outlives them';
+COMMENT ON TABLE bbm.event IS 'what happened to migrations; outlives them; job_id where an error of that job was the cause';
 CREATE INDEX event_of_migration ON bbm.event (migration_id, id);
 
 CREATE TABLE bbm.job_transition (
@@ -212,15 +213,15 @@ CREATE FUNCTION bbm.delete(job_class_name text, table_name regclass, column_name
     RETURNS boolean LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_delete';
 COMMENT ON FUNCTION bbm.delete(text, regclass, text, jsonb, text) IS 'remove a migration, running or not; its events stay (by configuration)';
 
-CREATE FUNCTION bbm.alter(id bigint, job_interval interval DEFAULT NULL, batch_size integer DEFAULT NULL, sub_batch_size integer DEFAULT NULL, max_batch_size integer DEFAULT NULL, pause interval DEFAULT NULL, priority integer DEFAULT NULL)
+CREATE FUNCTION bbm.alter(id bigint, batch_size integer DEFAULT NULL, sub_batch_size integer DEFAULT NULL, max_batch_size integer DEFAULT NULL, job_interval interval DEFAULT NULL, pause interval DEFAULT NULL, priority integer DEFAULT NULL)
     RETURNS void LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_alter';
-COMMENT ON FUNCTION bbm.alter(bigint, interval, integer, integer, integer, interval, integer) IS 'change the pace of a migration; NULL keeps a setting (by id)';
-CREATE FUNCTION bbm.alter(name text, job_interval interval DEFAULT NULL, batch_size integer DEFAULT NULL, sub_batch_size integer DEFAULT NULL, max_batch_size integer DEFAULT NULL, pause interval DEFAULT NULL, priority integer DEFAULT NULL)
+COMMENT ON FUNCTION bbm.alter(bigint, integer, integer, integer, interval, interval, integer) IS 'change the pace of a migration; NULL keeps a setting (by id)';
+CREATE FUNCTION bbm.alter(name text, batch_size integer DEFAULT NULL, sub_batch_size integer DEFAULT NULL, max_batch_size integer DEFAULT NULL, job_interval interval DEFAULT NULL, pause interval DEFAULT NULL, priority integer DEFAULT NULL)
     RETURNS void LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_alter';
-COMMENT ON FUNCTION bbm.alter(text, interval, integer, integer, integer, interval, integer) IS 'change the pace of a migration; NULL keeps a setting (by job class name)';
-CREATE FUNCTION bbm.alter(job_class_name text, table_name regclass, column_name text, job_arguments jsonb, job_interval interval DEFAULT NULL, batch_size integer DEFAULT NULL, sub_batch_size integer DEFAULT NULL, max_batch_size integer DEFAULT NULL, pause interval DEFAULT NULL, priority integer DEFAULT NULL)
+COMMENT ON FUNCTION bbm.alter(text, integer, integer, integer, interval, interval, integer) IS 'change the pace of a migration; NULL keeps a setting (by job class name)';
+CREATE FUNCTION bbm.alter(job_class_name text, table_name regclass, column_name text, job_arguments jsonb, batch_size integer DEFAULT NULL, sub_batch_size integer DEFAULT NULL, max_batch_size integer DEFAULT NULL, job_interval interval DEFAULT NULL, pause interval DEFAULT NULL, priority integer DEFAULT NULL)
     RETURNS void LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_alter';
-COMMENT ON FUNCTION bbm.alter(text, regclass, text, jsonb, interval, integer, integer, integer, interval, integer) IS 'change the pace of a migration; NULL keeps a setting (by configuration)';
+COMMENT ON FUNCTION bbm.alter(text, regclass, text, jsonb, integer, integer, integer, interval, interval, integer) IS 'change the pace of a migration; NULL keeps a setting (by configuration)';
 
 CREATE FUNCTION bbm.finalize(id bigint)
     RETURNS void LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_finalize';
@@ -350,18 +351,21 @@ CREATE VIEW bbm.job_transitions WITH (security_barrier) AS
     WHERE bbm.is_home(m.home_system, m.home_database) AND pg_has_role(m.owner_oid, 'USAGE') OR pg_has_role('pg_monitor', 'USAGE');
 COMMENT ON VIEW bbm.job_transitions IS 'every change of a job''s status: from, to, when, by whom, why';
 
-CREATE VIEW bbm.failures WITH (security_barrier) AS
-    SELECT t.id, t.migration_id, t.job_class_name, t.job_id, t.min_key, t.max_key, t.attempts, t.sqlstate, t.message, t.detail, t.hint,
-           t.context, t.occurred_at AS failed_at
-    FROM bbm.job_transitions AS t WHERE t.sqlstate IS NOT NULL;
-COMMENT ON VIEW bbm.failures IS 'every error met in a batch, whole, with its key range';
-
 CREATE VIEW bbm.events WITH (security_barrier) AS
-    SELECT e.id, e.migration_id, e.job_class_name, e.table_name, e.event, e.from_status, e.to_status, e.reason, e.sqlstate, e.message,
+    SELECT e.id, e.migration_id, e.job_id, e.job_class_name, e.table_name, e.event, e.from_status, e.to_status, e.reason, e.sqlstate, e.message,
            e.detail, e.role_name, e.pid, e.occurred_at
     FROM bbm.event AS e
     WHERE bbm.is_home(e.home_system, e.home_database) AND pg_has_role(e.owner_oid, 'USAGE') OR pg_has_role('pg_monitor', 'USAGE');
 COMMENT ON VIEW bbm.events IS 'every change of a migration: from, to, when, by whom, why';
+
+CREATE VIEW bbm.failures WITH (security_barrier) AS
+    SELECT t.id, t.migration_id, t.job_class_name, t.job_id, t.min_key, t.max_key, t.attempts, t.sqlstate, t.message, t.detail, t.hint,
+           t.context, t.occurred_at AS failed_at
+    FROM bbm.job_transitions AS t WHERE t.sqlstate IS NOT NULL
+    UNION ALL
+    SELECT e.id, e.migration_id, e.job_class_name, NULL, NULL, NULL, NULL, e.sqlstate, e.message, e.detail, NULL, NULL, e.occurred_at
+    FROM bbm.events AS e WHERE e.sqlstate IS NOT NULL AND e.job_id IS NULL;
+COMMENT ON VIEW bbm.failures IS 'every error met in a batch, whole, with its key range, and those met between batches';
 
 CREATE VIEW bbm.job_classes AS
     SELECT c.name, c.command, c.job_arguments, c.scope_to, c.operation_name, coalesce(c.owner_name, 'built in') AS owner_name, c.defined_at

@@ -67,10 +67,6 @@ pg::Statement put_back_statement = {
 pg::Statement absolve_statement = {
     "UPDATE bbm.job SET unproven_starts = 0 WHERE migration_id = $1 AND status <> 'succeeded' AND unproven_starts > 0"};
 
-pg::Statement last_failure_statement = {
-    "SELECT sqlstate, message, detail, hint, context FROM bbm.job_transition WHERE migration_id = $1 AND sqlstate IS NOT NULL"
-    " ORDER BY id DESC LIMIT 1"};
-
 struct Transition {
     Text from;
     Text to;
@@ -184,14 +180,6 @@ int put_back_failed(std::int64_t migration_id, Text reason) {
     pg::execute(absolve_statement, {pg::integer(migration_id)});
     return static_cast<int>(pg::execute(
         put_back_statement, {pg::integer(migration_id), pg::text(reason), pg::text(pg::current_role().name)}));
-}
-
-std::optional<Failure> last_failure(std::int64_t migration_id, Arena arena) {
-    std::optional<Failure> failure;
-    pg::query(last_failure_statement, {pg::integer(migration_id)}, [&](pg::Row row) {
-        failure = Failure{row.text(1, arena), row.text(2, arena), row.text(3, arena), row.text(4, arena), row.text(5, arena)};
-    });
-    return failure;
 }
 
 } // namespace bbm::store

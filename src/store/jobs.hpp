@@ -48,7 +48,4 @@ void add_to_migration(const Job &job, double row_cost_us);
 // Failed jobs become pending with their attempts back; how many.
 int put_back_failed(std::int64_t migration_id, Text reason);
 
-// The last error of the migration, or nothing.
-std::optional<Failure> last_failure(std::int64_t migration_id, Arena arena);
-
 } // namespace bbm::store

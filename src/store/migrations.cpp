@@ -49,8 +49,8 @@ pg::Statement status_statement = {
     " WHERE id = $1"};
 pg::Statement event_statement = {
     "INSERT INTO bbm.event (migration_id, job_class_name, table_name, event, from_status, to_status, reason, sqlstate,"
-    " message, detail, role_name, owner_oid, home_system, home_database, pid)"
-    " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::pg_catalog.oid, $13, $14::pg_catalog.oid,"
+    " message, detail, role_name, owner_oid, home_system, home_database, job_id, pid)"
+    " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::pg_catalog.oid, $13, $14::pg_catalog.oid, $15,"
     " pg_catalog.pg_backend_pid())"};
 pg::Statement cancel_statement = {"UPDATE bbm.migration SET cancel_running = true WHERE id = $1"};
 
@@ -67,6 +67,14 @@ pg::Statement adopt_statement = {
     " table_oid = pg_catalog.to_regclass(table_name)::pg_catalog.oid, next_job_at = NULL"
     " WHERE id = $1 AND pg_catalog.to_regclass(table_name) IS NOT NULL"};
 pg::Statement delete_statement = {"DELETE FROM bbm.migration WHERE id = $1"};
+pg::Statement last_failure_statement = {
+    "SELECT sqlstate, message, detail, hint, context FROM ("
+    "(SELECT sqlstate, message, detail, hint, context, occurred_at FROM bbm.job_transition"
+    " WHERE migration_id = $1 AND sqlstate IS NOT NULL ORDER BY id DESC LIMIT 1) UNION ALL"
+    "(SELECT sqlstate, message, detail, NULL, NULL, occurred_at FROM bbm.event"
+    " WHERE migration_id = $1 AND sqlstate IS NOT NULL AND job_id IS NULL ORDER BY id DESC LIMIT 1)) AS either"
+    " ORDER BY occurred_at DESC LIMIT 1",
+    pg::Sees::latest};
 pg::Statement observe_statement = {
     "SELECT status, EXISTS (SELECT FROM bbm.workers AS w WHERE w.migration_id = m.id), progress::pg_catalog.float8"
     " FROM bbm.migrations AS m WHERE id = $1",
@@ -122,7 +130,7 @@ void insert_event(const Migration &migration, Text event, Text from, Text to, co
                  pg::text(event), pg::text(from), pg::text(to), pg::text(cause.reason), pg::text(failure.sqlstate),
                  pg::text(failure.message), pg::text(failure.detail), pg::text(pg::current_role().name),
                  pg::integer(migration.owner_oid), pg::integer(pg::system_identifier()),
-                 pg::integer(pg::current_database())});
+                 pg::integer(pg::current_database()), pg::positive(cause.job_id)});
 }
 
 } // namespace
@@ -182,8 +190,8 @@ void change_status(const Migration &migration, MigrationEvent event, MigrationSt
     insert_event(migration, name(event), name(migration.status), name(to), cause);
 }
 
-void record_event(const Migration &migration, Text event, const Cause &cause) {
-    insert_event(migration, event, name(migration.status), name(migration.status), cause);
+void record_event(const Migration &migration, Text event, const Cause &cause, Text to) {
+    insert_event(migration, event, name(migration.status), to, cause);
 }
 
 void ask_for_cancel(std::int64_t id) { pg::execute(cancel_statement, {pg::integer(id)}); }
@@ -209,6 +217,14 @@ bool adopt(std::int64_t id, std::uint32_t owner) {
 }
 
 void delete_migration(std::int64_t id) { pg::execute(delete_statement, {pg::integer(id)}); }
+
+std::optional<Failure> last_failure(std::int64_t id, Arena arena) {
+    std::optional<Failure> failure;
+    pg::query(last_failure_statement, {pg::integer(id)}, [&](pg::Row row) {
+        failure = Failure{row.text(1, arena), row.text(2, arena), row.text(3, arena), row.text(4, arena), row.text(5, arena)};
+    });
+    return failure;
+}
 
 std::optional<Observed> observe(std::int64_t id, Arena arena) {
     std::optional<Observed> observed;

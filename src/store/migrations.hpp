@@ -44,12 +44,13 @@ Text similar_name(Text job_class_name, Arena arena);
 struct Cause {
     Text reason;                        // a person's or bbm's words
     const Failure *failure = nullptr;
+    std::int64_t job_id = 0; // the job that met the failure; 0 for none
 };
 
 // Writes the new status and the event. Whoever calls has asked core/lifecycle and holds the row's lock.
 void change_status(const Migration &migration, MigrationEvent event, MigrationStatus to, const Cause &cause);
-// An event that changes no status.
-void record_event(const Migration &migration, Text event, const Cause &cause);
+// An event that changes no status; `to` is empty where there is none afterwards.
+void record_event(const Migration &migration, Text event, const Cause &cause, Text to);
 // Whoever runs one of its jobs is to have its statement cancelled.
 void ask_for_cancel(std::int64_t id);
 
@@ -59,6 +60,9 @@ void set_pace(std::int64_t id, const Pace &pace, std::optional<int> priority);
 // Makes this server and database its home. False if there is no table of its name.
 bool adopt(std::int64_t id, std::uint32_t owner);
 void delete_migration(std::int64_t id);
+
+// The newest error of the migration or of one of its jobs, or nothing.
+std::optional<Failure> last_failure(std::int64_t id, Arena arena);
 
 // What somebody who waits sees: what is committed now, whatever his own transaction's snapshot.
 struct Observed {

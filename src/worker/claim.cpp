@@ -74,7 +74,7 @@ Claim suspect(const Migration &migration, const Job &job) {
                              "No sub-batch of it was committed in between.",
                              "See the server log, then run bbm.retry().", {}};
     store::end_job(job, {.event = JobEvent::fail, .failure = &failure});
-    store::change_status(migration, MigrationEvent::fail, MigrationStatus::failed, {{}, &failure});
+    store::change_status(migration, MigrationEvent::fail, MigrationStatus::failed, {{}, &failure, job.id});
     pg::unlock(pg::LockClass::job, job.id);
     return {.kind = Claim::Kind::failed};
 }
@@ -153,6 +153,8 @@ void check_table(const Migration &migration) {
 Claim claim_next_job(Migration &migration, bool skips_delays, Arena arena) {
     store::lock_runnable_on_table(migration.table_oid);
     const auto fresh = store::lock_migration(migration.id, arena);
+    if (fresh && fresh->status == MigrationStatus::failed)
+        return {.kind = Claim::Kind::failed};
     if (!fresh || !fresh->is_home || !is_runnable(fresh->status) || fresh->owner_oid != pg::current_role().oid)
         return {.kind = Claim::Kind::stopped};
     migration = *fresh;

@@ -153,7 +153,7 @@ void fail(const JobRun &run, const Failure &failure, Range tried) {
         if (!migration || !store::end_job(run.job, ending) || decision.action != RetryDecision::Action::fail_migration)
             return;
         if (apply(migration->status, MigrationEvent::fail).kind == Step::Kind::moves)
-            store::change_status(*migration, MigrationEvent::fail, MigrationStatus::failed, {{}, &failure});
+            store::change_status(*migration, MigrationEvent::fail, MigrationStatus::failed, {{}, &failure, run.job.id});
     });
 }
 

@@ -82,7 +82,8 @@ void tell_progress(Wait &wait, const store::Observed &observed) {
     if (waited < wait.next_notice || !observed.progress)
         return;
     wait.next_notice = waited + std::min(waited, kLongestSilence);
-    pg::report(pg::Level::notice, pg::format("%s: %.1f %% done", label(*wait.migration).data(), *observed.progress * 100));
+    pg::report(pg::Level::notice, pg::format("%s is %s: %.1f %% done", label(*wait.migration).data(),
+                                              name(observed.status).data(), *observed.progress * 100));
 }
 
 void sleep_a_little(Wait &wait, Micros deadline) {

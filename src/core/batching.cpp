@@ -56,6 +56,8 @@ SubBatchSize next_sub_batch_size(SubBatchSize current, SubBatchSample sample, co
     return {clamped(wanted, floor_of(pace), cap(pace)), smoothed};
 }
 
+int within_cap(int keys, const Pace &pace) { return std::min(keys, cap(pace)); }
+
 int next_batch_size(const Pace &pace) {
     const int largest = pace.max_batch_size > 0 ? pace.max_batch_size : kLargestBatch;
     if (pace.batch_size > 0)

@@ -22,6 +22,9 @@ int first_sub_batch_size(const Pace &pace, Micros target);
 // and never above the size that the user gave.
 SubBatchSize next_sub_batch_size(SubBatchSize current, SubBatchSample sample, const Pace &pace, Micros target);
 
+// The size within what the user allows now: he may have lowered it meanwhile.
+int within_cap(int keys, const Pace &pace);
+
 // The next job: the user's size; with an interval the documented default; else what takes about ten seconds.
 int next_batch_size(const Pace &pace);
 

@@ -74,6 +74,7 @@ CREATE TABLE bbm.migration (
     cancel_running   boolean NOT NULL DEFAULT false,
     status_reason    text,
     created_at       timestamptz NOT NULL DEFAULT now(),
+    active_since     timestamptz,
     started_at       timestamptz,
     finished_at      timestamptz
 ) WITH (fillfactor = 70);
@@ -153,6 +154,7 @@ CREATE INDEX job_transition_of_migration ON bbm.job_transition (migration_id, id
 CREATE INDEX job_transition_failures ON bbm.job_transition (migration_id, id) WHERE sqlstate IS NOT NULL;
 
 COMMENT ON COLUMN bbm.migration.frontier IS 'the end of the last job that was cut; NULL before the first';
+COMMENT ON COLUMN bbm.migration.active_since IS 'the last time it became active or finalizing; started_at is the start of the first job';
 COMMENT ON COLUMN bbm.migration.row_cost_us IS 'measured microseconds per key, for the size of the next job and its first sub-batch';
 COMMENT ON COLUMN bbm.migration.home_system IS 'system identifier of the server it was queued on; elsewhere (restore, clone) it does not run';
 COMMENT ON COLUMN bbm.job.epoch IS 'rises with every claim; a process with an older epoch cannot commit';
@@ -317,7 +319,8 @@ CREATE VIEW bbm.migrations WITH (security_barrier) AS
            m.rows_affected + u.rows_affected AS rows_affected, m.sub_batches + u.sub_batches AS sub_batches,
            (m.work_us + u.work_us) * interval '1 microsecond' AS work_time,
            greatest(m.longest_us, u.longest_us) * interval '1 microsecond' AS longest_sub_batch,
-           p.progress, bbm.is_home(m.home_system, m.home_database) AS is_home, m.created_at, m.started_at, m.finished_at
+           p.progress, bbm.is_home(m.home_system, m.home_database) AS is_home, m.created_at, m.active_since, m.started_at,
+           m.finished_at
     FROM bbm.migration AS m
     CROSS JOIN LATERAL (
         SELECT count(*) AS jobs_unfinished, count(*) FILTER (WHERE j.status = 'failed') AS jobs_failed,
@@ -373,22 +376,33 @@ CREATE VIEW bbm.job_classes AS
 COMMENT ON VIEW bbm.job_classes IS 'the definitions that bbm.queue knows by name';
 
 CREATE VIEW bbm.status WITH (security_barrier) AS
-    SELECT m.id, left(m.job_class_name, 24) AS name, left(m.table_name, 20) AS table_name, m.status,
+    SELECT m.id,
+           CASE WHEN length(m.job_class_name) > 20 THEN left(m.job_class_name, 18) || '..' ELSE m.job_class_name END AS name,
+           CASE WHEN length(t.name) > 12 THEN left(t.name, 10) || '..' ELSE t.name END AS table_name,
+           m.status,
            CASE WHEN m.progress IS NULL THEN '   ?' ELSE
-                '[' || rpad(repeat('#', floor(m.progress * 12)::integer), 12, '-') || '] ' || lpad(trunc(m.progress * 100, 1)::text, 5) || '%' END AS progress,
-           m.rows_affected AS rows,
+                '[' || rpad(repeat('#', floor(m.progress * 4)::integer), 4, '-') || '] ' || lpad(trunc(m.progress * 100, 1)::text, 5) || '%' END AS progress,
            (m.rows_affected / nullif(extract(epoch FROM m.work_time), 0))::bigint AS rows_per_s,
            CASE WHEN m.status IN ('active', 'finalizing') AND m.progress > 0 AND m.job_interval = '0' AND m.pause = '0'
                 THEN date_trunc('second', m.work_time * ((1 - m.progress) / m.progress)::double precision) END AS eta,
-           (SELECT count(*) FROM bbm.workers AS w WHERE w.migration_id = m.id) AS workers,
-           left(CASE WHEN NOT m.is_home THEN 'from elsewhere: adopt it'
-                     WHEN m.status = 'failed' THEN coalesce(m.status_reason, '')
-                     WHEN m.status = 'paused' THEN coalesce(m.status_reason, '')
-                     WHEN m.on_hold_until > now() THEN 'on hold until ' || to_char(m.on_hold_until, 'HH24:MI:SS')
-                     WHEN m.status = 'active' AND m.next_job_at > now() THEN 'next job at ' || to_char(m.next_job_at, 'HH24:MI:SS')
-                     WHEN m.jobs_failed > 0 AND m.status IN ('active', 'finalizing') THEN m.jobs_failed || ' jobs to retry'
-                     ELSE '' END, 24) AS note
-    FROM bbm.migrations AS m;
+           left(CASE WHEN NOT m.is_home THEN 'from elsewhere:adopt'
+                     WHEN m.status IN ('failed', 'paused') THEN coalesce(m.status_reason, '')
+                     WHEN m.status NOT IN ('active', 'finalizing') THEN ''
+                     WHEN w.workers > 0 THEN w.workers || CASE w.workers WHEN 1 THEN ' worker' ELSE ' workers' END
+                     WHEN current_setting('bbm.enabled') = 'off' THEN 'bbm.enabled is off'
+                     WHEN current_setting('bbm.max_workers') = '0' THEN 'bbm.max_workers is 0'
+                     WHEN m.on_hold_until > now() THEN 'held until ' || to_char(m.on_hold_until, 'HH24:MI:SS')
+                     WHEN m.next_job_at > now() THEN 'next job at ' || to_char(m.next_job_at, 'HH24:MI:SS')
+                     WHEN b.blocker IS NOT NULL THEN 'waits for ' || b.blocker
+                     WHEN r.running >= current_setting('bbm.max_running_migrations')::integer THEN 'waits for a place'
+                     ELSE 'starting' END, 20) AS note
+    FROM bbm.migrations AS m
+    CROSS JOIN LATERAL (SELECT coalesce((SELECT c.oid::regclass::text FROM pg_catalog.pg_class AS c WHERE c.oid = m.table_oid), m.table_name) AS name) AS t
+    CROSS JOIN LATERAL (SELECT count(*) AS workers FROM bbm.workers AS w WHERE w.migration_id = m.id) AS w
+    CROSS JOIN LATERAL (SELECT min(w.migration_id) AS blocker FROM bbm.workers AS w JOIN bbm.migrations AS o ON o.id = w.migration_id
+                        WHERE o.table_oid = m.table_oid AND o.id <> m.id) AS b
+    CROSS JOIN LATERAL (SELECT count(DISTINCT w.migration_id) AS running FROM bbm.workers AS w) AS r
+    ORDER BY m.id;
 COMMENT ON VIEW bbm.status IS 'one line a migration, at most 120 columns, made for \watch';
 
 ------------------------------------------------------------------------------------------------------------------------

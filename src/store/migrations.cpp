@@ -17,10 +17,10 @@ pg::Statement insert_statement = {
     "INSERT INTO bbm.migration (job_class_name, table_oid, table_name, column_name, job_arguments, status, statement,"
     " has_placeholders, scope_to, operation_name, batching_strategy, cursor_columns, cursor_types, min_cursor, max_cursor,"
     " total_rows, job_interval, pause, batch_size, sub_batch_size, max_batch_size, priority, owner_oid, owner_name,"
-    " search_path, home_system, home_database, started_at, finished_at)"
+    " search_path, home_system, home_database, active_since, finished_at)"
     " VALUES ($1, $2::pg_catalog.oid, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16,"
     " $17 * interval '1 microsecond', $18 * interval '1 microsecond', $19, $20, $21, $22, $23::pg_catalog.oid, $24, $25, $26,"
-    " $27::pg_catalog.oid, CASE WHEN $6 <> 'paused' THEN pg_catalog.now() END,"
+    " $27::pg_catalog.oid, CASE WHEN $6 = 'active' THEN pg_catalog.now() END,"
     " CASE WHEN $6 = 'finished' THEN pg_catalog.now() END)"
     " ON CONFLICT (job_class_name, table_oid, column_name, job_arguments) DO NOTHING RETURNING id"};
 
@@ -44,7 +44,7 @@ pg::Statement similar_statement = {
 
 pg::Statement status_statement = {
     "UPDATE bbm.migration SET status = $2, status_reason = $3, next_job_at = NULL, cancel_running = false,"
-    " started_at = CASE WHEN $2 IN ('active', 'finalizing') THEN pg_catalog.now() ELSE started_at END,"
+    " active_since = CASE WHEN $2 IN ('active', 'finalizing') THEN pg_catalog.now() END,"
     " finished_at = CASE WHEN $2 IN ('finished', 'finalized') THEN coalesce(finished_at, pg_catalog.now()) END"
     " WHERE id = $1"};
 pg::Statement event_statement = {
@@ -54,7 +54,8 @@ pg::Statement event_statement = {
     " pg_catalog.pg_backend_pid())"};
 pg::Statement cancel_statement = {"UPDATE bbm.migration SET cancel_running = true WHERE id = $1"};
 
-pg::Statement frontier_statement = {"UPDATE bbm.migration SET frontier = $2, next_job_at = $3 WHERE id = $1"};
+pg::Statement frontier_statement = {"UPDATE bbm.migration SET frontier = $2, next_job_at = $3,"
+    " started_at = coalesce(started_at, pg_catalog.clock_timestamp()) WHERE id = $1"};
 pg::Statement next_job_statement = {
     "UPDATE bbm.migration SET next_job_at = $2 WHERE id = $1 AND next_job_at IS DISTINCT FROM $2"};
 pg::Statement pace_statement = {

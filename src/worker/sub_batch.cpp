@@ -88,6 +88,7 @@ SubBatch run_sub_batch(JobRun &run, Range &tried, Arena arena) {
     run.pace = control->pace;
     if (control->status == MigrationStatus::finalizing)
         run.pace.pause = 0;
+    run.size.keys = within_cap(run.size.keys, run.pace);
     Job moved = run.job;
     const SubBatch result = walk_ranges(run, moved, tried, arena);
     if (result.result == SubBatch::Result::done)

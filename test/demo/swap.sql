@@ -1,0 +1,10 @@
+CREATE UNIQUE INDEX CONCURRENTLY events_id_bigint ON events (id_convert_to_bigint);
+BEGIN;
+ALTER TABLE events ALTER id DROP DEFAULT, DROP CONSTRAINT events_pkey;
+ALTER TABLE events RENAME id TO id_old;
+ALTER TABLE events RENAME id_convert_to_bigint TO id;
+ALTER TABLE events ADD CONSTRAINT events_pkey PRIMARY KEY USING INDEX events_id_bigint, ALTER id_old DROP NOT NULL;
+ALTER SEQUENCE events_id_seq AS bigint OWNED BY events.id;
+ALTER TABLE events ALTER id SET DEFAULT nextval('events_id_seq');
+DROP FUNCTION events_copy_id() CASCADE;
+COMMIT;

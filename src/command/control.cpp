@@ -82,6 +82,10 @@ int retry(std::int64_t id, Text reason) {
 bool remove(std::int64_t id, Text reason) {
     const Migration migration = lock_for_change(id);
     store::record_event(migration, "delete", {reason, nullptr}, {});
+    // Its work would be rolled back anyhow. Should this transaction be, the sub-batch is just tried again.
+    for (const store::Worker &worker : store::live_workers(pg::current_arena()))
+        if (worker.migration_id == id)
+            pg::cancel_statement(worker.pid);
     store::delete_migration(id);
     pg::start_scheduler_at_commit();
     return true;
@@ -109,7 +113,7 @@ void alter(std::int64_t id, const PaceChange &change) {
 namespace {
 
 // Where the next sub-batch begins: in a job that is not done, else behind the last one.
-std::optional<pg::NextRange> next_sub_batch(const Migration &migration) {
+std::optional<pg::NextRange> next_sub_batch(const Migration &migration, const pg::KeyQueries &queries) {
     const Arena arena = pg::current_arena();
     const auto target = pg::settings().target_sub_batch_time();
     const auto &jobs = store::unfinished_jobs(migration.id, arena);
@@ -117,14 +121,14 @@ std::optional<pg::NextRange> next_sub_batch(const Migration &migration) {
         const Job &job = jobs.front();
         const pg::Lower lower = job.cursor.empty() ? pg::Lower{LowerBound::inclusive, job.range.min}
                                                    : pg::Lower{LowerBound::exclusive, job.cursor};
-        return pg::find_next_range(lower, job.range.max, job.sub_batch_size, arena);
+        return pg::find_next_range(queries, lower, job.range.max, job.sub_batch_size, arena);
     }
     if (!migration.range)
         return std::nullopt;
     const pg::Lower lower = migration.frontier.empty() ? pg::Lower{LowerBound::inclusive, migration.range->min}
                                                        : pg::Lower{LowerBound::exclusive, migration.frontier};
     const int keys = std::min(first_sub_batch_size(migration.pace, target), next_batch_size(migration.pace));
-    return pg::find_next_range(lower, migration.range->max, keys, arena);
+    return pg::find_next_range(queries, lower, migration.range->max, keys, arena);
 }
 
 } // namespace
@@ -136,15 +140,19 @@ Text explain(std::int64_t id) {
     pg::raise_if(pg::check_table(migration.table_oid));
     pg::KeyColumn key;
     pg::raise_if(pg::find_key(migration.table_oid, migration.cursor_columns[0], key));
-    pg::prepare_key_queries({pg::table_name(migration.table_oid), migration.cursor_columns, migration.cursor_types}, key.type);
-    const auto next = next_sub_batch(migration);
-    pg::release_key_queries();
+    pg::KeyQueries queries;
+    pg::prepare_key_queries(queries, {pg::table_name(migration.table_oid), migration.cursor_columns, migration.cursor_types}, key.type);
+    const auto next = next_sub_batch(migration, queries);
+    pg::release_key_queries(queries);
     if (!next)
         return pg::format("%s: no key is left to handle", label(migration).data());
     const char *how = migration.has_placeholders ? "$1 and $2 are" : "bbm adds the range of";
-    const Text plan = pg::explain({migration.statement, migration.table_oid, key, migration.scope_to,
-                                   migration.has_placeholders, migration.search_path},
-                                  next->range);
+    // Planning runs the immutable functions of the statement: with nobody's rights but the owner's.
+    const bool is_owner = migration.owner_oid == pg::current_role().oid;
+    const Text plan = !is_owner ? Text("The plan is shown to the owner only.")
+                                : pg::explain({migration.statement, migration.table_oid, key, migration.scope_to,
+                                               migration.has_placeholders, migration.search_path},
+                                              next->range);
     return pg::format("Statement: %.*s\nScope: %s\nNext sub-batch: %s \"%s\" from %s to %s\n%s", width(migration.statement),
                       migration.statement.data(), migration.scope_to.empty() ? "all rows" : migration.scope_to.data(), how,
                       key.name.data(), next->range.min[0].data(), next->range.max[0].data(), plan.data());

@@ -26,6 +26,8 @@ constexpr Micros kFirstLook = 10'000;
 constexpr Micros kLastLook = 250'000;
 constexpr Micros kFirstNotice = 2'000'000;
 constexpr Micros kLongestSilence = 30'000'000;
+// Between two starts: the one before may have found the table taken.
+constexpr Micros kBetweenStarts = 1'000'000;
 // A worker that ends without having done anything cannot be started: three say so, not one.
 constexpr int kMostStarts = 3;
 
@@ -61,7 +63,9 @@ struct Wait {
     Micros started;
     Micros next_look = kFirstLook;
     Micros next_notice = kFirstNotice;
+    std::int64_t finalized_before = 0; // the newest event of that kind when the wait began
     pg::WorkerHandle worker = {};
+    Micros worker_at = 0;
     int starts = 0;
 };
 
@@ -70,6 +74,9 @@ void start_worker(Wait &wait) {
     if (++wait.starts > kMostStarts)
         pg::raise(Refusal{"55000", pg::format("could not finalize %s: its worker ends at once", label(migration).data()), {},
                           "See the server log for the reason."});
+    if (pg::is_superuser(migration.owner_oid) && !pg::settings().allow_superuser_migrations)
+        pg::raise(Refusal{"42501", "migrations of superusers are switched off", {}, "See the setting bbm.allow_superuser_migrations."});
+    wait.worker_at = pg::now();
     wait.worker = pg::start_worker({pg::current_database(), migration.owner_oid, migration.id, pg::Errand::finalize});
     if (wait.worker.handle == nullptr)
         pg::raise(Refusal{"53000", pg::format("could not start background worker for %s", label(migration).data()), {},
@@ -91,32 +98,40 @@ void sleep_a_little(Wait &wait, Micros deadline) {
     wait.next_look = std::min(wait.next_look * 2, kLastLook);
 }
 
-store::Observed look(const Wait &wait) {
+store::Observed look_at_any(const Wait &wait) {
     const auto observed = store::observe(wait.migration->id, pg::current_arena());
     if (!observed)
         pg::raise(Refusal{"42704", pg::format("%s was deleted", label(*wait.migration).data()), {}, {}});
-    if (observed->status == MigrationStatus::failed)
-        refuse_failed(*wait.migration);
     return *observed;
+}
+
+store::Observed look(const Wait &wait) {
+    const store::Observed observed = look_at_any(wait);
+    if (observed.status == MigrationStatus::failed)
+        refuse_failed(*wait.migration);
+    return observed;
 }
 
 // The first worker marks the migration finalizing. Should it end before the work does, another goes on.
 void keep_a_worker(Wait &wait, const store::Observed &observed) {
     const bool has_ended = !pg::is_running(wait.worker);
+    if (!pg::settings().enabled)
+        pg::raise(Refusal{"55000", pg::format("bbm was switched off while %s was finalized", label(*wait.migration).data()),
+                          "It goes on when bbm is switched on again.", "See the setting bbm.enabled."});
     if (observed.status == MigrationStatus::finalizing)
         wait.starts = std::min(wait.starts, 1);
-    if (has_ended && !observed.is_live)
+    if (has_ended && !observed.is_live && pg::now() - wait.worker_at > kBetweenStarts)
         start_worker(wait);
 }
 
-// Before the worker has marked it, the migration is what it was; failed or paused is the end only afterwards.
+// Before the worker has marked it, the migration is what it was: paused or failed is the end only afterwards. The event
+// tells, and not the status, which may have changed again between two looks.
 bool is_marked(Wait &wait) {
-    const auto observed = store::observe(wait.migration->id, pg::current_arena());
-    if (!observed)
-        (void)look(wait);
-    if (observed->status == MigrationStatus::finalizing || is_done(observed->status))
+    const store::Observed observed = look_at_any(wait);
+    if (observed.last_finalize > wait.finalized_before || observed.status == MigrationStatus::finalizing ||
+        is_done(observed.status))
         return true;
-    keep_a_worker(wait, *observed);
+    keep_a_worker(wait, observed);
     return false;
 }
 
@@ -149,6 +164,7 @@ void finalize(std::int64_t id) {
         pg::raise(Refusal{"55000", "bbm is switched off", {}, "See the setting bbm.enabled."});
     refuse_if_waiting_for_oneself(migration);
     Wait waiting = {&migration, pg::now()};
+    waiting.finalized_before = look_at_any(waiting).last_finalize;
     start_worker(waiting);
     pg::report(pg::Level::notice, pg::format("finalizing %s", label(migration).data()));
     while (!is_marked(waiting)) {
@@ -164,6 +180,11 @@ void finalize(std::int64_t id) {
 void ensure_finished(std::int64_t id, bool may_finalize) {
     if (may_finalize && !is_done(require(id).status))
         finalize(id);
+    // A transaction that sees only what was there when it began cannot confirm what came later. It is finished, though.
+    const Migration seen = require(id);
+    const auto now = store::observe(id, pg::current_arena());
+    if (!is_done(seen.status) && now && is_done(now->status))
+        return;
     const Migration migration = lock_for_change(id);
     if (migration.status == MigrationStatus::finalized)
         return;

@@ -64,13 +64,13 @@ pg::KeyColumn find_key(const QueueRequest &request) {
 // A command given here is a job class of its own, without arguments.
 store::JobClass find_job_class(const QueueRequest &request) {
     if (request.command.data() != nullptr)
-        return {request.job_class_name, request.command, {}, {}, "update_all", 0};
+        return {request.job_class_name, request.command, {}, {}, "update_all", 0, {}};
     const auto found = store::load_job_class(request.job_class_name, pg::current_arena());
     if (!found)
         pg::raise(Refusal{"42704", pg::format("job class \"%.*s\" does not exist", width(request.job_class_name),
                                               request.job_class_name.data()),
                           {}, "Give the DML with command => '...', or define the job class with bbm.define()."});
-    if (found->owner_oid != 0 && !pg::trusts_author(found->owner_oid))
+    if (found->owner_oid != 0 && !pg::trusts_author(found->owner_oid, found->owner_name))
         pg::raise(Refusal{"42501", pg::format("job class \"%.*s\" belongs to another role", width(found->name), found->name.data()),
                           "Its command would run with your rights.", "Define one of your own, or give the DML with command => '...'."});
     return *found;
@@ -266,8 +266,9 @@ void define(const DefineRequest &request) {
                          "{table} and {column} are the migration's own.");
     check_template(request);
     const Text operation = request.operation_name.empty() ? Text("update_all") : request.operation_name;
-    if (!store::insert_job_class({request.name, request.command, request.job_arguments, request.scope_to, operation,
-                                  pg::current_role().oid}))
+    const pg::Role owner = pg::current_role();
+    if (!store::insert_job_class({request.name, request.command, request.job_arguments, request.scope_to, operation, owner.oid,
+                                  owner.name}))
         pg::raise(Refusal{"42710", pg::format("job class \"%.*s\" already exists", width(request.name), request.name.data()), {},
                           "Queued migrations keep their definition: remove the old one with bbm.undefine() first."});
 }
@@ -278,7 +279,8 @@ bool undefine(Text name) {
         pg::report(pg::Level::notice, pg::format("job class \"%.*s\" does not exist, skipping", width(name), name.data()));
         return false;
     }
-    if (job_class->owner_oid == 0 || !pg::may_act_as(job_class->owner_oid))
+    const std::uint32_t owner = job_class->owner_oid == 0 ? 0 : pg::role_named(job_class->owner_name);
+    if (owner == 0 || !pg::may_act_as(owner))
         pg::raise(Refusal{"42501", pg::format("permission denied for job class \"%.*s\"", width(name), name.data()), {}, {}});
     store::delete_job_class(name);
     return true;

@@ -36,10 +36,11 @@ void check_runnable(std::int64_t id) {
     if (!pg::settings().enabled)
         pg::raise(Refusal{"55000", "bbm is switched off", {}, "See the setting bbm.enabled."});
     const Migration migration = require(id);
-    if (migration.owner_oid != pg::current_role().oid)
+    // SET ROLE is no fence: a trigger on the owner's table could take it back and have the rights of whoever logged in.
+    if (migration.owner_oid != pg::current_role().oid || migration.owner_oid != pg::login_role())
         pg::raise(Refusal{"42501", pg::format("permission denied for %s", label(migration).data()),
-                          "Its command runs with the rights of the session, so only its owner may run it here.",
-                          pg::format("SET ROLE %s;", migration.owner_name.data())});
+                          "Its command runs with the rights of the session, so only a session of its owner may run it.",
+                          pg::format("Connect as role \"%s\".", migration.owner_name.data())});
     if (!is_runnable(migration.status) && !is_done(migration.status))
         pg::raise(Refusal{"55000", pg::format("cannot run %s in status \"%s\"", label(migration).data(), name(migration.status).data()), {},
                           pg::format("Run SELECT bbm.%s(%lld); first.", migration.status == MigrationStatus::failed ? "retry" : "resume",
@@ -104,11 +105,14 @@ Vector<std::int64_t> &find_mine() {
 } // namespace
 
 void run_here(std::optional<std::int64_t> id, std::optional<Micros> max_time) {
+    pg::hold_cancel(); // an error that flies resets this by itself
+    pg::forget_extension();
     const Session session = {pg::Cancel::raises, pg::Scope::transaction, true, max_time ? pg::now() + *max_time : kNever};
     if (id) {
         pg::in_transaction(pg::Durability::relaxed, [&] { check_runnable(*id); });
         const Run run = run_until_done(*id, session);
         hand_over();
+        pg::release_cancel();
         if (run.outcome == Run::Outcome::failed)
             report_failed(*id, true);
         if (run.outcome == Run::Outcome::stopped)
@@ -119,6 +123,7 @@ void run_here(std::optional<std::int64_t> id, std::optional<Micros> max_time) {
         if (run_migration(mine, session).outcome == Run::Outcome::failed)
             report_failed(mine, false);
     hand_over();
+    pg::release_cancel();
 }
 
 } // namespace bbm

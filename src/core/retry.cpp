@@ -10,6 +10,7 @@ constexpr Micros kSecond = 1'000'000;
 constexpr Micros kFirstDelay = kSecond;
 constexpr Micros kLongestDelay = 60 * kSecond;
 constexpr Micros kResourceDelay = 120 * kSecond; // a full disk is not mended in seconds
+constexpr int kReducedTo = 75; // percent of a sub-batch that ran into a time-out; GitLab's factor
 constexpr int kLargestDoubling = 6;              // 2^6 s is beyond kLongestDelay
 
 bool is_class(Text sqlstate, Text prefix) { return sqlstate.substr(0, prefix.size()) == prefix; }
@@ -33,6 +34,11 @@ FailureClass classify(Text sqlstate) {
         is_class(sqlstate, "28"))
         return FailureClass::structure;
     return FailureClass::data;
+}
+
+int sub_batch_size_after(Text sqlstate, int size) {
+    const bool is_timeout = sqlstate == "57014" || sqlstate == "55P03";
+    return is_timeout ? std::max(size * kReducedTo / 100, 1) : 0;
 }
 
 RetryDecision after_failure(Text sqlstate, int attempts, double jitter) {

@@ -21,6 +21,9 @@ struct RetryDecision {
 // attempts: starts of this job so far, this one included. jitter: a number in [0, 1) from the caller.
 RetryDecision after_failure(Text sqlstate, int attempts, double jitter);
 
+// After a time-out a smaller sub-batch has a better chance; after other errors the size says nothing. 0: leave it.
+int sub_batch_size_after(Text sqlstate, int size);
+
 // Starts without a committed sub-batch after which a job is taken to be what kills the server.
 inline constexpr int kSuspectedCrashStarts = 3;
 

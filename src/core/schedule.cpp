@@ -18,12 +18,17 @@ bool table_busy(std::span<const Candidate> all, const Candidate &candidate) {
     });
 }
 
+// Nobody reports that a suspect has been cleared.
+constexpr Micros kLookAtSuspects = 100'000;
+
 } // namespace
 
 Schedule choose(std::span<const Candidate> candidates, Limits limits, Micros now, std::span<int> chosen) {
     Schedule schedule{0, kNever};
     int running = static_cast<int>(std::count_if(candidates.begin(), candidates.end(),
                                                  [](const Candidate &one) { return one.live_workers > 0; }));
+    bool suspect_runs = std::any_of(candidates.begin(), candidates.end(),
+                                    [](const Candidate &one) { return one.is_suspect && one.live_workers > 0; });
     for (std::size_t i = 0; i < candidates.size(); ++i) {
         const Candidate &candidate = candidates[i];
         if (candidate.live_workers > 0 || table_taken(candidates.first(i), candidate) ||
@@ -33,11 +38,16 @@ Schedule choose(std::span<const Candidate> candidates, Limits limits, Micros now
             schedule.wake_at = std::min(schedule.wake_at, candidate.due_at);
             continue;
         }
+        if (candidate.is_suspect && suspect_runs) {
+            schedule.wake_at = std::min(schedule.wake_at, now + kLookAtSuspects);
+            continue;
+        }
         if (running >= limits.max_running || schedule.starts >= limits.free_workers ||
             schedule.starts >= static_cast<int>(chosen.size()))
             continue; // whoever leaves wakes the scheduler
         chosen[static_cast<std::size_t>(schedule.starts++)] = static_cast<int>(i);
         ++running;
+        suspect_runs = suspect_runs || candidate.is_suspect;
     }
     return schedule;
 }

@@ -14,6 +14,9 @@ struct Candidate {
     std::uint32_t owner_oid = 0;
     int live_workers = 0; // processes that hold one of its jobs, or were started for it and have not reported yet
     Micros due_at = 0;    // nothing to do before
+    // One of its jobs was started and has not committed anything since: if the server dies now, it may be the reason.
+    // Suspects run one at a time, so that whoever dies alone is guilty and whoever commits is cleared.
+    bool is_suspect = false;
 };
 
 struct Limits {

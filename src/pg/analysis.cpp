@@ -11,6 +11,7 @@ extern "C" {
 #include "access/stratnum.h"
 #include "access/sysattr.h"
 #include "access/table.h"
+#include "access/xact.h"
 #include "catalog/pg_am.h"
 #include "catalog/pg_type.h"
 #include "commands/defrem.h"
@@ -41,11 +42,8 @@ namespace bbm::pg {
 
 namespace {
 
-// One statement at a time is watched, as one is prepared at a time.
-const char *watched_text = nullptr;
-const RangeCommand *watched_command = nullptr;
-CommandFacts *wanted_facts = nullptr;
-bool seen = false;
+Watch *prepared_watch = nullptr;
+Watch *passing_watch = nullptr;
 
 post_parse_analyze_hook_type next_hook = nullptr;
 
@@ -182,11 +180,11 @@ Oid comparison_operator(Oid type, StrategyNumber strategy) {
 }
 
 // key >= $1, or key <= $2, by the operator of the index and not by a name on somebody's search_path.
-Node *key_condition(const KeyColumn &key, int index, StrategyNumber strategy, int parameter) {
+Node *key_condition(const RangeCommand &command, int index, StrategyNumber strategy, int parameter) {
     int32 modifier;
     Oid type, collation;
-    get_atttypetypmodcoll(watched_command->table, key.number, &type, &modifier, &collation);
-    Var *column = makeVar(index, key.number, type, modifier, collation, 0);
+    get_atttypetypmodcoll(command.table, command.key.number, &type, &modifier, &collation);
+    Var *column = makeVar(index, command.key.number, type, modifier, collation, 0);
     Param *bound = makeNode(Param);
     bound->paramkind = PARAM_EXTERN;
     bound->paramid = parameter;
@@ -204,11 +202,11 @@ void add_condition(Query *query, Node *condition) {
     query->jointree->quals = make_and_qual(query->jointree->quals, condition);
 }
 
-void add_range(Target target) {
-    const KeyColumn &key = watched_command->key;
-    add_condition(target.query, key_condition(key, target.index, BTGreaterEqualStrategyNumber, 1));
-    add_condition(target.query, key_condition(key, target.index, BTLessEqualStrategyNumber, 2));
-    require_select(target.query, target.index, bms_make_singleton(key.number - FirstLowInvalidHeapAttributeNumber));
+void add_range(const RangeCommand &command, Target target) {
+    add_condition(target.query, key_condition(command, target.index, BTGreaterEqualStrategyNumber, 1));
+    add_condition(target.query, key_condition(command, target.index, BTLessEqualStrategyNumber, 2));
+    require_select(target.query, target.index,
+                   bms_make_singleton(command.key.number - FirstLowInvalidHeapAttributeNumber));
 }
 
 // An error's position is one in the text that is parsed here, not in the statement that the client sent.
@@ -245,10 +243,10 @@ Node *parse_condition(const char *scope) {
 }
 
 // Analysed against the table alone, so that other tables of the command cannot make its names ambiguous.
-void add_scope(Target target) {
-    Relation relation = table_open(watched_command->table, AccessShareLock);
+void add_scope(const RangeCommand &command, Target target) {
+    Relation relation = table_open(command.table, AccessShareLock);
     ParseState *state = make_parsestate(nullptr);
-    const char *scope = c_string(watched_command->scope);
+    const char *scope = c_string(command.scope);
     state->p_sourcetext = scope;
     ErrorContextCallback context = push_text(scope);
     error_context_stack = &context;
@@ -269,35 +267,52 @@ void add_scope(Target target) {
     table_close(relation, AccessShareLock);
 }
 
-void restrict_to_range(Target target) {
+void restrict_to_range(const Watch &watch, Target target) {
+    const RangeCommand &command = *watch.command;
     if (target.index != 0) {
-        add_range(target);
-        if (!watched_command->scope.empty())
-            add_scope(target);
-    } else if (wanted_facts == nullptr) {
+        add_range(command, target);
+        if (!command.scope.empty())
+            add_scope(command, target);
+    } else if (watch.facts == nullptr) {
         // Whoever asks for facts will refuse it. Here it is about to run, over all of whatever table has the name now.
-        raise(Refusal{"55000", "the command of the migration does not work on the migration's table any more",
+        raise(Refusal{"42P01", "the command of the migration does not work on the migration's table any more",
                       "The table was renamed, moved or replaced.", {}});
     }
 }
 
-void on_watched(Query *query) {
-    seen = true;
+void on_watched(Watch &watch, Query *query) {
+    ++watch.times;
     // EXPLAIN: the statement inside comes by on its own when it is explained.
     if (query->commandType == CMD_UTILITY)
         return;
-    const Target target = find_target(query, watched_command->table);
-    if (wanted_facts != nullptr)
-        collect(query, target, *watched_command, *wanted_facts);
-    if (!watched_command->has_placeholders)
-        restrict_to_range(target);
+    const Target target = find_target(query, watch.command->table);
+    if (watch.facts != nullptr)
+        collect(query, target, *watch.command, *watch.facts);
+    if (!watch.command->has_placeholders)
+        restrict_to_range(watch, target);
+}
+
+bool is_text_of(const Watch *watch, const char *text) {
+    return watch != nullptr && text != nullptr && std::strcmp(watch->text, text) == 0;
 }
 
 void after_analysis(ParseState *state, Query *query, JumbleState *jumble) {
     if (next_hook != nullptr)
         next_hook(state, query, jumble);
-    if (watched_text != nullptr && state->p_sourcetext != nullptr && std::strcmp(state->p_sourcetext, watched_text) == 0)
-        on_watched(query);
+    for (Watch *watch : {passing_watch, prepared_watch})
+        if (is_text_of(watch, state->p_sourcetext))
+            return on_watched(*watch, query);
+}
+
+// What is watched lives in frames and contexts that an abort leaves behind.
+void at_abort(XactEvent event, void *) {
+    if (event == XACT_EVENT_ABORT)
+        prepared_watch = passing_watch = nullptr;
+}
+
+void at_subtransaction_abort(SubXactEvent event, SubTransactionId, SubTransactionId, void *) {
+    if (event == SUBXACT_EVENT_ABORT_SUB)
+        passing_watch = nullptr;
 }
 
 struct ReferenceCount {
@@ -346,26 +361,13 @@ bool can_be_walked(const Node *statement) {
 void install_command_hook() {
     next_hook = post_parse_analyze_hook;
     post_parse_analyze_hook = after_analysis;
+    RegisterXactCallback(at_abort, nullptr);
+    RegisterSubXactCallback(at_subtransaction_abort, nullptr);
 }
 
-void watch(const char *text, const RangeCommand &command, CommandFacts *facts) {
-    watched_text = text;
-    watched_command = &command;
-    wanted_facts = facts;
-    seen = false;
-}
-
-void unwatch() {
-    watched_text = nullptr;
-    watched_command = nullptr;
-    wanted_facts = nullptr;
-}
-
-bool take_seen() {
-    const bool was_seen = seen;
-    seen = false;
-    return was_seen;
-}
+void watch_prepared(Watch *watch) { prepared_watch = watch; }
+void watch_in_passing(Watch *watch) { passing_watch = watch; }
+bool is_watched(const Watch &watch) { return prepared_watch == &watch || passing_watch == &watch; }
 
 CommandFacts parse_command(Text command) {
     CommandFacts facts;

@@ -1,5 +1,5 @@
-// Listens to the analysis of one statement of ours: tells what it is, and adds the range of keys to it. The server
-// analyses a prepared statement again whenever a table changes, so listening goes on until the statement is released.
+// Listens to the analysis of statements of ours: tells what they are, and adds the range of keys to them. The server
+// analyses a prepared statement again whenever a table changes, so listening to it goes on until it is released.
 #pragma once
 
 #include "core/command_rules.hpp"
@@ -7,11 +7,19 @@
 
 namespace bbm::pg {
 
-// `text` is what will be analysed; it and the command stay valid until unwatch(). Without `facts` nothing is collected.
-void watch(const char *text, const RangeCommand &command, CommandFacts *facts);
-void unwatch();
-// Has the watched statement come by since the last call? A restriction that was not added must never be run.
-bool take_seen();
+struct Watch {
+    const char *text = nullptr;            // what will be analysed
+    const RangeCommand *command = nullptr;
+    CommandFacts *facts = nullptr;         // without, nothing is collected, and a command that cannot be restricted raises
+    int times = 0;                         // how often it came by: a restriction that was not added must never be run
+};
+
+// Two at a time at the most: the engine's prepared command, and one that is looked at in passing (queue, explain), maybe
+// by a trigger of the former. What they point to stays valid until nullptr is given, or the transaction (in passing: also
+// a subtransaction) is aborted, which ends the watch by itself.
+void watch_prepared(Watch *watch);
+void watch_in_passing(Watch *watch);
+bool is_watched(const Watch &watch);
 
 // How often the table stands in the rewritten queries of a prepared plan (an SPIPlanPtr), and whether rules changed it.
 void count_references(void *plan, std::uint32_t table, CommandFacts &facts);

@@ -31,12 +31,15 @@ bool attempt(void (*body)(void *), void *argument, Arena keep, Failure &failure)
     const MemoryContext outer = CurrentMemoryContext;
     PG_TRY();
     {
+        release_cancel();
         body(argument);
+        hold_cancel();
     }
     PG_CATCH();
     {
         MemoryContextSwitchTo(outer); // CopyErrorData refuses to work in ErrorContext
         HOLD_INTERRUPTS();
+        hold_cancel(); // the error has reset the count
         stop_statement_timer();
         take_error(keep, failure);
         AbortCurrentTransaction();

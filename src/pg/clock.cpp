@@ -68,9 +68,14 @@ void sleep_until(Micros deadline, Cancel cancel) {
 }
 
 void check_signals(Cancel cancel) {
+    const bool was_held = QueryCancelHoldoffCount > 0;
     if (cancel == Cancel::ignored)
-        forget_cancel();
+        QueryCancelPending = false; // meant for a statement that is over
+    else
+        release_cancel();
     CHECK_FOR_INTERRUPTS();
+    if (was_held)
+        hold_cancel();
     // A client's session re-reads its configuration by itself between statements.
     if (cancel == Cancel::ignored && ConfigReloadPending) {
         ConfigReloadPending = false;
@@ -89,8 +94,6 @@ void release_cancel() {
         RESUME_CANCEL_INTERRUPTS();
 }
 
-void forget_cancel() { QueryCancelPending = false; }
-
 void start_statement_timer(Micros limit) {
     if (limit <= 0)
         return;
@@ -106,6 +109,7 @@ void stop_statement_timer() {
 }
 
 void show_activity(Text running) { pgstat_report_activity(STATE_RUNNING, c_string(running)); }
+void forget_statistics() { pgstat_clear_snapshot(); }
 void show_idle() { pgstat_report_activity(STATE_IDLE, nullptr); }
 
 } // namespace bbm::pg

@@ -21,11 +21,11 @@ void sleep_until(Micros deadline, Cancel cancel);
 // Between two pieces of work: dies, re-reads the configuration.
 void check_signals(Cancel cancel);
 
-// While cancel requests are held they wait; a worker lets them through only around the user's statement, so that a
-// cancel never hits bookkeeping.
+// While they are held, cancel requests and lock_timeout wait. The engine holds them everywhere but inside of attempt(),
+// where an error is a value: so they hit the user's statement and the waits around it, and never the bookkeeping that
+// records how it ended, which waits for others with none of the user's rows locked.
 void hold_cancel();
 void release_cancel();
-void forget_cancel(); // a request that came too late
 
 // Cancels the running statement after that long, as statement_timeout would in a client's session.
 void start_statement_timer(Micros limit);
@@ -34,5 +34,7 @@ void stop_statement_timer();
 // What pg_stat_activity shows.
 void show_activity(Text running);
 void show_idle();
+// What a transaction has read of that view it goes on seeing; this makes it read anew.
+void forget_statistics();
 
 } // namespace bbm::pg

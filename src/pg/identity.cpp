@@ -9,6 +9,7 @@ extern "C" {
 #include "access/xlog.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_authid.h"
+#include "catalog/pg_database.h"
 #include "catalog/pg_extension.h"
 #include "catalog/pg_namespace.h"
 #include "commands/extension.h"
@@ -27,6 +28,8 @@ namespace {
 Oid saved_user;
 int saved_security_context;
 int saved_guc_level;
+
+Oid first_seen_extension = InvalidOid;
 
 // The schema's owner is the extension's owner: the install script creates it.
 Oid extension_owner() {
@@ -50,6 +53,7 @@ void become_extension_owner() {
     saved_guc_level = NewGUCNestLevel();
     set_option("search_path", "pg_catalog, pg_temp", GUC_ACTION_SAVE);
     set_option("enable_seqscan", "off", GUC_ACTION_SAVE); // the reason stands at spi.cpp's prepare()
+    set_option("enable_bitmapscan", "off", GUC_ACTION_SAVE); // it visits every dead entry of a row that is updated often
     SetUserIdAndSecContext(owner, saved_security_context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
 }
 
@@ -82,8 +86,20 @@ bool may_act_as(std::uint32_t role) {
     return SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(role)) && has_privs_of_role(GetUserId(), role);
 }
 
-bool trusts_author(std::uint32_t role) {
-    return role == GetUserId() || superuser_arg(role) || is_member_of_role_nosuper(GetUserId(), role);
+std::uint32_t login_role() { return GetAuthenticatedUserId(); }
+
+bool can_connect(std::uint32_t role) {
+#if PG_VERSION_NUM >= 160000
+    return object_aclcheck(DatabaseRelationId, MyDatabaseId, role, ACL_CONNECT) == ACLCHECK_OK;
+#else
+    return pg_database_aclcheck(MyDatabaseId, role, ACL_CONNECT) == ACLCHECK_OK;
+#endif
+}
+
+bool trusts_author(std::uint32_t role, Text name) {
+    if (role_named(name) != role)
+        return false;
+    return role == GetUserId() || superuser_arg(role) || is_member_of_role_nosuper(role, GetUserId());
 }
 
 std::int64_t system_identifier() { return static_cast<std::int64_t>(GetSystemIdentifier()); }
@@ -97,18 +113,15 @@ bool in_recovery() { return RecoveryInProgress(); }
 int process_id() { return MyProcPid; }
 
 bool lock_extension() {
-    static Oid known = InvalidOid; // spares a look on most calls; never trusted unchecked
-    if (!OidIsValid(known))
-        known = get_extension_oid("bbm", true);
-    while (OidIsValid(known)) {
-        LockDatabaseObject(ExtensionRelationId, known, 0, AccessShareLock);
-        const Oid now = get_extension_oid("bbm", true); // it may have gone while we waited
-        if (now == known)
-            return true;
-        known = now;
-    }
-    return false;
+    if (!OidIsValid(first_seen_extension))
+        first_seen_extension = get_extension_oid("bbm", true);
+    if (!OidIsValid(first_seen_extension))
+        return false;
+    LockDatabaseObject(ExtensionRelationId, first_seen_extension, 0, AccessShareLock);
+    return get_extension_oid("bbm", true) == first_seen_extension; // it may have gone while we waited
 }
+
+void forget_extension() { first_seen_extension = InvalidOid; }
 
 void apply_owners_settings(Text search_path, Micros lock_timeout, Scope scope) {
     const GucAction action = scope == Scope::session ? GUC_ACTION_SET : GUC_ACTION_LOCAL;

@@ -21,9 +21,11 @@ std::uint32_t role_named(Text name); // 0 if there is none
 // Has the current user the rights of that role? Dropped roles: only superusers.
 bool may_act_as(std::uint32_t role);
 
-// May the current user run text that this role wrote, as if it were his own? Only what he, a superuser or a role he is in
-// wrote: a superuser trusts nobody else's.
-bool trusts_author(std::uint32_t role);
+std::uint32_t login_role(); // who the client authenticated as, whatever SET ROLE said since
+bool can_connect(std::uint32_t role); // to this database
+// May the current user run text that this role wrote, as if it were his own? Only where the author could act as him
+// anyway: himself, a superuser, a member of him. The name must still be that number's: a restored number is another role.
+bool trusts_author(std::uint32_t role, Text name);
 
 std::int64_t system_identifier();
 std::uint32_t current_database();
@@ -32,8 +34,10 @@ Text current_search_path(); // as written, in the current memory context
 bool in_recovery();
 int process_id();
 
-// Locks the extension against DROP for the rest of the transaction; false if it is gone.
+// Locks the extension against DROP for the rest of the transaction; false if it is gone, or is not the one that this
+// process saw first: created anew it has other migrations with the same numbers.
 bool lock_extension();
+void forget_extension(); // the next call sees it first
 
 enum class Scope { session, transaction };
 // What holds for the user's statement in a session that nobody watches: RLS raises instead of hiding rows, locks are not

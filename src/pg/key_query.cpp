@@ -10,20 +10,13 @@ extern "C" {
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
 #include "utils/typcache.h"
 }
 
 namespace bbm::pg {
 
 namespace {
-
-struct Prepared {
-    SPIPlanPtr inclusive;
-    SPIPlanPtr exclusive;
-    Oid type;
-};
-
-Prepared prepared = {};
 
 constexpr int kParameters = 3; // lower, upper, number of keys minus one
 
@@ -35,8 +28,8 @@ int force_index_walk() {
     return level;
 }
 
-SPIPlanPtr prepare(Text query) {
-    Oid types[kParameters] = {prepared.type, prepared.type, INT8OID};
+SPIPlanPtr prepare(Text query, Oid type) {
+    Oid types[kParameters] = {type, type, INT8OID};
     SPIPlanPtr plan = SPI_prepare_cursor(c_string(query), kParameters, types, CURSOR_OPT_GENERIC_PLAN);
     if (plan == nullptr)
         elog(ERROR, "could not prepare the walk over a table: %s", SPI_result_code_string(SPI_result));
@@ -44,9 +37,9 @@ SPIPlanPtr prepare(Text query) {
     return plan;
 }
 
-void free_plan(SPIPlanPtr &plan) {
+void free_plan(void *&plan) {
     if (plan != nullptr)
-        SPI_freeplan(plan);
+        SPI_freeplan(static_cast<SPIPlanPtr>(plan));
     plan = nullptr;
 }
 
@@ -78,27 +71,27 @@ void check_code(int code) {
 
 } // namespace
 
-void prepare_key_queries(const KeyWalk &walk, std::uint32_t key_type) {
-    release_key_queries();
-    prepared.type = key_type;
+void prepare_key_queries(KeyQueries &queries, const KeyWalk &walk, std::uint32_t key_type) {
+    release_key_queries(queries);
+    queries.type = key_type;
     SPI_connect();
-    prepared.inclusive = prepare(next_range_query(walk, LowerBound::inclusive, current_arena()));
-    prepared.exclusive = prepare(next_range_query(walk, LowerBound::exclusive, current_arena()));
+    queries.inclusive = prepare(next_range_query(walk, LowerBound::inclusive, current_arena()), key_type);
+    queries.exclusive = prepare(next_range_query(walk, LowerBound::exclusive, current_arena()), key_type);
     SPI_finish();
 }
 
-void release_key_queries() {
-    free_plan(prepared.inclusive);
-    free_plan(prepared.exclusive);
+void release_key_queries(KeyQueries &queries) {
+    free_plan(queries.inclusive);
+    free_plan(queries.exclusive);
 }
 
-std::optional<NextRange> find_next_range(Lower lower, Key upper, int keys, Arena arena) {
-    Datum values[kParameters] = {key_datum(lower.key[0], prepared.type), key_datum(upper[0], prepared.type),
+std::optional<NextRange> find_next_range(const KeyQueries &queries, Lower lower, Key upper, int keys, Arena arena) {
+    Datum values[kParameters] = {key_datum(lower.key[0], queries.type), key_datum(upper[0], queries.type),
                                  Int64GetDatum(keys - 1)};
     const int level = force_index_walk();
     SPI_connect();
-    SPIPlanPtr plan = lower.kind == LowerBound::inclusive ? prepared.inclusive : prepared.exclusive;
-    check_code(SPI_execute_plan(plan, values, "   ", true, 1));
+    void *plan = lower.kind == LowerBound::inclusive ? queries.inclusive : queries.exclusive;
+    check_code(SPI_execute_plan(static_cast<SPIPlanPtr>(plan), values, "   ", true, 1));
     std::optional<Range> found = read_keys(arena);
     SPI_finish();
     AtEOXact_GUC(true, level);
@@ -110,10 +103,12 @@ std::optional<NextRange> find_next_range(Lower lower, Key upper, int keys, Arena
 
 std::optional<Range> find_whole_range(const KeyWalk &walk, Arena arena) {
     const int level = force_index_walk();
+    PushActiveSnapshot(GetLatestSnapshot());
     SPI_connect();
     check_code(SPI_execute(c_string(whole_range_query(walk, current_arena())), true, 1));
     const std::optional<Range> found = read_keys(arena);
     SPI_finish();
+    PopActiveSnapshot();
     AtEOXact_GUC(true, level);
     return found;
 }

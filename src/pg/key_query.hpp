@@ -9,9 +9,15 @@
 
 namespace bbm::pg {
 
-// One process walks one table at a time; a second call replaces the first.
-void prepare_key_queries(const KeyWalk &walk, std::uint32_t key_type);
-void release_key_queries();
+// Prepared for one table; plans live until they are released.
+struct KeyQueries {
+    void *inclusive = nullptr;
+    void *exclusive = nullptr;
+    std::uint32_t type = 0;
+};
+
+void prepare_key_queries(KeyQueries &queries, const KeyWalk &walk, std::uint32_t key_type);
+void release_key_queries(KeyQueries &queries);
 
 struct Lower {
     LowerBound kind;
@@ -25,9 +31,10 @@ struct NextRange {
 };
 
 // The range of the next `keys` keys up to `upper`, or nothing if no key is left.
-std::optional<NextRange> find_next_range(Lower lower, Key upper, int keys, Arena arena);
+std::optional<NextRange> find_next_range(const KeyQueries &queries, Lower lower, Key upper, int keys, Arena arena);
 
-// The smallest and the greatest key of a table, or nothing if it is empty.
+// The smallest and the greatest key of a table, or nothing if it is empty: of what is committed now, at any isolation
+// level, since a bound that is too small would leave rows out.
 std::optional<Range> find_whole_range(const KeyWalk &walk, Arena arena);
 
 // A key value in its type's own form; raises the type's error if it is none.

@@ -4,7 +4,9 @@ extern "C" {
 #include "postgres.h"
 
 #include "access/relation.h"
+#include "access/xact.h"
 #include "miscadmin.h"
+#include "storage/ipc.h"
 #include "storage/lmgr.h"
 #include "storage/lock.h"
 }
@@ -12,6 +14,15 @@ extern "C" {
 namespace bbm::pg {
 
 namespace {
+
+// Locks of this method are freed by transactions only. A process that ends between two would leave them in shared memory
+// for ever, in the name of whoever gets its slot next.
+void release_at_exit(int, Datum) {
+    AbortOutOfAnyTransaction();
+    LockReleaseAll(DEFAULT_LOCKMETHOD, true);
+}
+
+bool release_is_arranged = false;
 
 LOCKTAG tag_of(LockClass lock_class, std::int64_t id) {
     LOCKTAG tag;
@@ -24,6 +35,9 @@ LOCKTAG tag_of(LockClass lock_class, std::int64_t id) {
 } // namespace
 
 bool try_lock(LockClass lock_class, std::int64_t id) {
+    if (!release_is_arranged)
+        before_shmem_exit(release_at_exit, 0);
+    release_is_arranged = true;
     const LOCKTAG tag = tag_of(lock_class, id);
     return LockAcquire(&tag, ExclusiveLock, true, true) != LOCKACQUIRE_NOT_AVAIL;
 }
@@ -38,6 +52,10 @@ void unlock(LockClass lock_class, std::int64_t id) {
     if (held)
         (void)LockRelease(&tag, ExclusiveLock, true);
 }
+
+bool try_lock_table(std::uint32_t table) { return ConditionalLockRelationOid(table, AccessShareLock); }
+
+void lock_table_for_writing(std::uint32_t table) { LockRelationOid(table, RowExclusiveLock); }
 
 bool blocks_writers_of(std::uint32_t table) {
     Relation relation = try_relation_open(table, AccessShareLock);

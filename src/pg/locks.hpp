@@ -3,7 +3,7 @@
 //
 // They are session locks that an aborted transaction frees: after an error in a client's session nothing is left behind,
 // and a worker claims its job anew. SQL cannot reach them (advisory locks use other lock classes), so a user's statement
-// cannot free them either.
+// cannot free them either. PostgreSQL itself forgets them when a process ends outside of a transaction; we do not.
 #pragma once
 
 #include <cstdint>
@@ -17,6 +17,11 @@ enum class LockClass : std::uint16_t {
 
 bool try_lock(LockClass lock_class, std::int64_t id);
 void unlock(LockClass lock_class, std::int64_t id); // nothing happens if it is not held: an abort may have freed it
+
+// A lock for reading, until the end of the transaction; false instead of waiting behind ALTER TABLE and its like.
+bool try_lock_table(std::uint32_t table);
+// The lock that DML takes; waits no longer than lock_timeout. From here on the table keeps its name.
+void lock_table_for_writing(std::uint32_t table);
 
 // Does this process hold a lock on the table that DML of another process would have to wait for?
 bool blocks_writers_of(std::uint32_t table);

@@ -7,6 +7,7 @@
 extern "C" {
 #include "postgres.h"
 
+#include "commands/trigger.h"
 #include "executor/spi.h"
 #include "nodes/parsenodes.h"
 #include "utils/builtins.h"
@@ -28,6 +29,7 @@ constexpr char kExplain[] = "EXPLAIN (VERBOSE) /* bbm */ ";
 struct Prepared {
     Context context;
     RangeCommand command;
+    Watch watch;
     SPIPlanPtr plan;
 };
 
@@ -52,33 +54,37 @@ void check_code(int code) {
 }
 
 // Both parameters have the key's type.
-SPIPlanPtr analyse(const char *text, const RangeCommand &command, CommandFacts *facts, int options) {
-    Oid types[2] = {command.key.type, command.key.type};
-    watch(text, command, facts);
-    SPIPlanPtr plan = SPI_prepare_cursor(text, 2, types, options);
+SPIPlanPtr analyse(const Watch &watch, int options) {
+    const Oid type = watch.command->key.type;
+    Oid types[2] = {type, type};
+    const int times = watch.times;
+    SPIPlanPtr plan = SPI_prepare_cursor(watch.text, 2, types, options);
     if (plan == nullptr)
         elog(ERROR, "could not prepare the command of a migration: %s", SPI_result_code_string(SPI_result));
-    if (!take_seen())
+    if (watch.times == times)
         elog(ERROR, "could not restrict the command of a migration to a range");
     return plan;
+}
+
+const CachedPlanSource *source_of(SPIPlanPtr plan) {
+    return static_cast<CachedPlanSource *>(linitial(SPI_plan_get_plan_sources(plan)));
 }
 
 // One table and nothing else: the plan for any range is the plan for every range, so planning each anew is a waste.
 // With joins the size of the range matters, and the server's own choice between the two is better.
 bool touches_one_table(SPIPlanPtr plan) {
-    List *sources = SPI_plan_get_plan_sources(plan);
-    const auto *source = static_cast<CachedPlanSource *>(linitial(sources));
-    if (list_length(sources) != 1 || list_length(source->query_list) != 1)
+    const CachedPlanSource *source = source_of(plan);
+    if (list_length(source->query_list) != 1)
         return false;
     const auto *query = linitial_node(Query, source->query_list);
     return list_length(query->rtable) == 1 && !query->hasSubLinks && query->cteList == NIL;
 }
 
-SPIPlanPtr prepare_plan(const char *text, const RangeCommand &command) {
-    SPIPlanPtr plan = analyse(text, command, nullptr, 0);
+SPIPlanPtr prepare_plan(const Watch &watch) {
+    SPIPlanPtr plan = analyse(watch, 0);
     if (touches_one_table(plan)) {
         SPI_freeplan(plan);
-        plan = analyse(text, command, nullptr, CURSOR_OPT_GENERIC_PLAN);
+        plan = analyse(watch, CURSOR_OPT_GENERIC_PLAN);
     }
     SPI_keepplan(plan);
     return plan;
@@ -110,10 +116,11 @@ Text explain_with(const RangeCommand &command, Datum *values, const char *nulls)
     const Arena arena = current_arena();
     const int level = see_as_worker(command);
     SPI_connect();
-    const char *text = text_of(kExplain, command, current_arena());
-    SPIPlanPtr plan = analyse(text, command, nullptr, 0);
+    Watch watch = {text_of(kExplain, command, current_arena()), &command};
+    watch_in_passing(&watch);
+    SPIPlanPtr plan = analyse(watch, 0);
     check_code(SPI_execute_plan(plan, values, nulls, false, 0));
-    unwatch();
+    watch_in_passing(nullptr);
     const Text lines = lines_of_result(arena);
     SPI_finish();
     AtEOXact_GUC(true, level);
@@ -125,8 +132,10 @@ Text explain_with(const RangeCommand &command, Datum *values, const char *nulls)
 void inspect(const RangeCommand &command, CommandFacts &facts) {
     const int level = see_as_worker(command);
     SPI_connect();
-    SPIPlanPtr plan = analyse(text_of(kPlain, command, current_arena()), command, &facts, 0);
-    unwatch();
+    Watch watch = {text_of(kPlain, command, current_arena()), &command, &facts};
+    watch_in_passing(&watch);
+    SPIPlanPtr plan = analyse(watch, 0);
+    watch_in_passing(nullptr);
     count_references(plan, command.table, facts);
     SPI_finish();
     AtEOXact_GUC(true, level);
@@ -152,22 +161,32 @@ void prepare_command(const RangeCommand &command) {
                         command.has_placeholders};
     prepared.command.key.name = copy(command.key.name, arena);
     prepared.command.key.type_name = copy(command.key.type_name, arena);
+    prepared.watch = {text_of(kPlain, command, arena), &prepared.command};
+    watch_prepared(&prepared.watch);
     SPI_connect();
-    prepared.plan = prepare_plan(text_of(kPlain, command, arena), prepared.command);
+    prepared.plan = prepare_plan(prepared.watch);
     SPI_finish();
 }
 
 std::int64_t run_command(Range range) {
     Datum values[2] = {key_datum(prepared.command.key, range.min[0]), key_datum(prepared.command.key, range.max[0])};
+    if (prepared.plan == nullptr || !is_watched(prepared.watch))
+        elog(ERROR, "the command of a migration is not prepared");
+    const int times = prepared.watch.times;
+    const List *analysed = source_of(prepared.plan)->query_list;
     SPI_connect();
     check_code(SPI_execute_plan(prepared.plan, values, "  ", false, 0));
     const auto rows = static_cast<std::int64_t>(SPI_processed);
     SPI_finish();
+    AfterTriggerFireDeferred(); // COMMIT would, where neither a time-out nor a cancel request reaches them
+    // Analysed anew without coming by here: then it ran over the whole table, and must not be committed.
+    if (source_of(prepared.plan)->query_list != analysed && prepared.watch.times == times)
+        elog(ERROR, "the command of a migration was not restricted to its range");
     return rows;
 }
 
 void release_command() {
-    unwatch();
+    watch_prepared(nullptr);
     if (prepared.plan != nullptr)
         SPI_freeplan(prepared.plan);
     prepared.plan = nullptr;

@@ -72,8 +72,11 @@ void at_transaction_end(XactEvent event, void *) {
         start_now_or_soon();
         break;
     case XACT_EVENT_ABORT:
-    case XACT_EVENT_PREPARE:
         start_at_commit = false;
+        break;
+    case XACT_EVENT_PRE_PREPARE: // whoever says COMMIT PREPARED could not start anything
+        ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                        errmsg("cannot PREPARE a transaction that has queued or changed a migration")));
         break;
     default:
         break;

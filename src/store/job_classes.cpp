@@ -8,7 +8,7 @@ namespace bbm::store {
 namespace {
 
 pg::Statement load_statement = {
-    "SELECT name, command, job_arguments, scope_to, operation_name, owner_oid FROM bbm.job_class WHERE name = $1"};
+    "SELECT name, command, job_arguments, scope_to, operation_name, owner_oid, owner_name FROM bbm.job_class WHERE name = $1"};
 pg::Statement insert_statement = {
     "INSERT INTO bbm.job_class (name, command, job_arguments, scope_to, operation_name, owner_oid, owner_name)"
     " VALUES ($1, $2, coalesce($3, '{}'), $4, $5, $6::pg_catalog.oid, $7) ON CONFLICT DO NOTHING"};
@@ -28,7 +28,7 @@ std::optional<JobClass> load_job_class(Text name, Arena arena) {
     std::optional<JobClass> job_class;
     pg::query(load_statement, {pg::text(name)}, [&](pg::Row row) {
         job_class = JobClass{row.text(1, arena), row.text(2, arena), row.key(3, arena), row.text(4, arena),
-                             row.text(5, arena), static_cast<std::uint32_t>(row.integer(6))};
+                             row.text(5, arena), static_cast<std::uint32_t>(row.integer(6)), row.text(7, arena)};
     });
     return job_class;
 }
@@ -37,7 +37,7 @@ bool insert_job_class(const JobClass &job_class) {
     return pg::execute(insert_statement, {pg::text(job_class.name), pg::text(job_class.command),
                                           pg::key(job_class.job_arguments), pg::text(job_class.scope_to),
                                           pg::text(job_class.operation_name), pg::integer(job_class.owner_oid),
-                                          pg::text(pg::current_role().name)}) == 1;
+                                          pg::text(job_class.owner_name)}) == 1;
 }
 
 void delete_job_class(Text name) { pg::execute(delete_statement, {pg::text(name)}); }

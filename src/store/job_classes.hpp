@@ -16,6 +16,7 @@ struct JobClass {
     Text scope_to;
     Text operation_name;
     std::uint32_t owner_oid; // 0 for built-in ones
+    Text owner_name;
 };
 
 std::optional<JobClass> load_job_class(Text name, Arena arena);

@@ -1,5 +1,6 @@
 #include "store/jobs.hpp"
 
+#include "pg/clock.hpp"
 #include "pg/identity.hpp"
 #include "pg/spi.hpp"
 
@@ -9,7 +10,7 @@ namespace {
 
 pg::Statement insert_statement = {
     "INSERT INTO bbm.job (migration_id, status, min_cursor, max_cursor, batch_size, sub_batch_size, attempts, epoch,"
-    " unproven_starts, started_at) VALUES ($1, 'running', $2, $3, $4, $5, 1, 1, 1, pg_catalog.clock_timestamp()) RETURNING id"};
+    " unproven_starts, started_at) VALUES ($1, 'running', $2, $3, $4, $5, 1, $6, 1, pg_catalog.clock_timestamp()) RETURNING id"};
 
 // More than that many open jobs are looked at in turn; all but a handful are failed ones that wait for a person.
 #define BBM_MOST_JOBS "1000"
@@ -24,16 +25,25 @@ pg::Statement running_statement = {
     "SELECT j.id FROM bbm.migration AS m JOIN bbm.job AS j ON j.migration_id = m.id AND j.status <> 'succeeded'"
     " WHERE m.table_oid = $1::pg_catalog.oid AND m.status IN ('active', 'finalizing') AND m.id <> $2 AND j.status = 'running'"};
 
+// Starts further apart are restarts that somebody planned, not a job that kills its server.
+#define BBM_SUSPICION "'10 minutes'"
+
 // Being taken over is not an attempt: nothing says that the job did anything wrong.
 pg::Statement start_statement = {
-    "UPDATE bbm.job SET status = 'running', epoch = epoch + 1, unproven_starts = unproven_starts + 1,"
+    "UPDATE bbm.job SET status = 'running', epoch = epoch + 1, unproven_starts = CASE"
+    " WHEN started_at > pg_catalog.now() - interval " BBM_SUSPICION " THEN unproven_starts + 1 ELSE 1 END,"
     " attempts = attempts + CASE WHEN $2 THEN 1 ELSE 0 END, retry_at = NULL, finished_at = NULL,"
-    " started_at = pg_catalog.clock_timestamp() WHERE id = $1 RETURNING epoch, attempts, unproven_starts"};
+    " started_at = pg_catalog.clock_timestamp() WHERE id = $1 AND epoch = $3 AND status = $4"
+    " RETURNING id, migration_id, status, min_cursor, max_cursor, cursor, batch_size, sub_batch_size, attempts, epoch,"
+    " unproven_starts, rows_affected, sub_batches, work_us, longest_us, retry_at"};
 
-pg::Statement control_statement = {
-    "SELECT m.status, (EXTRACT(epoch FROM m.job_interval) * 1000000)::pg_catalog.int8,"
-    " (EXTRACT(epoch FROM m.pause) * 1000000)::pg_catalog.int8, m.batch_size, m.sub_batch_size, m.max_batch_size, m.row_cost_us,"
-    " j.status = 'running' AND j.epoch = $2 FROM bbm.job AS j JOIN bbm.migration AS m ON m.id = j.migration_id WHERE j.id = $1"};
+#define BBM_CONTROL                                                                                                    \
+    "SELECT m.status, (EXTRACT(epoch FROM m.job_interval) * 1000000)::pg_catalog.int8," \
+    " (EXTRACT(epoch FROM m.pause) * 1000000)::pg_catalog.int8, m.batch_size, m.sub_batch_size, m.max_batch_size, m.row_cost_us," \
+    " j.status = 'running' AND j.epoch = $2 FROM bbm.job AS j JOIN bbm.migration AS m ON m.id = j.migration_id WHERE j.id = $1"
+
+pg::Statement load_control_statement = {BBM_CONTROL};
+pg::Statement take_control_statement = {BBM_CONTROL " FOR NO KEY UPDATE OF j SKIP LOCKED"};
 
 pg::Statement advance_statement = {
     "UPDATE bbm.job SET cursor = $3, sub_batch_size = $4, unproven_starts = 0, rows_affected = rows_affected + $5,"
@@ -42,6 +52,7 @@ pg::Statement advance_statement = {
 
 pg::Statement end_statement = {
     "UPDATE bbm.job SET status = $3, retry_at = $4, unproven_starts = 0,"
+    " sub_batch_size = coalesce($6, sub_batch_size),"
     " attempts = attempts - CASE WHEN $5 THEN 1 ELSE 0 END,"
     " finished_at = CASE WHEN $3 IN ('succeeded', 'failed') THEN pg_catalog.clock_timestamp() END"
     " WHERE id = $1 AND epoch = $2 AND status = 'running'"};
@@ -62,10 +73,6 @@ pg::Statement put_back_statement = {
     " INSERT INTO bbm.job_transition (migration_id, job_id, from_status, to_status, reason, min_key, max_key, attempts,"
     " role_name, pid) SELECT migration_id, id, 'failed', 'pending', $2, coalesce(cursor, min_cursor), max_cursor, 0, $3,"
     " pg_catalog.pg_backend_pid() FROM back"};
-
-// Jobs that killed their server before they did anything are running rows nobody owns; retry gives them a new chance.
-pg::Statement absolve_statement = {
-    "UPDATE bbm.job SET unproven_starts = 0 WHERE migration_id = $1 AND status <> 'succeeded' AND unproven_starts > 0"};
 
 struct Transition {
     Text from;
@@ -105,13 +112,13 @@ Job read_job(const pg::Row &row, Arena arena) {
 } // namespace
 
 void insert_running_job(Job &job) {
+    job.epoch = pg::now(); // not 1: a job of the same number, of an extension that was dropped, must not pass for this one
     pg::query(insert_statement,
               {pg::integer(job.migration_id), pg::key(job.range.min), pg::key(job.range.max), pg::integer(job.batch_size),
-               pg::integer(job.sub_batch_size)},
+               pg::integer(job.sub_batch_size), pg::integer(job.epoch)},
               [&](pg::Row row) { job.id = row.integer(1); });
     job.status = JobStatus::running;
     job.attempts = 1;
-    job.epoch = 1;
     job.unproven_starts = 1;
     record(job, {name(JobStatus::pending), name(job.status), {}, nullptr, job.range});
 }
@@ -130,21 +137,21 @@ Vector<std::int64_t> &running_on_table(std::uint32_t table_oid, std::int64_t exc
     return jobs;
 }
 
-void start_job(Job &job, JobEvent event) {
+bool start_job(Job &job, JobEvent event, Arena arena) {
     const JobStatus from = job.status;
-    pg::query(start_statement, {pg::integer(job.id), pg::boolean(event == JobEvent::start)}, [&](pg::Row row) {
-        job.epoch = row.integer(1);
-        job.attempts = static_cast<int>(row.integer(2));
-        job.unproven_starts = static_cast<int>(row.integer(3));
-    });
-    job.status = JobStatus::running;
-    record(job, {name(from), name(job.status), event == JobEvent::take_over ? Text("taken over: its process is gone") : Text(),
-                 nullptr, job.range});
+    const bool is_ours = pg::query(start_statement,
+                                   {pg::integer(job.id), pg::boolean(event == JobEvent::start), pg::integer(job.epoch),
+                                    pg::text(name(from))},
+                                   [&](pg::Row row) { job = read_job(row, arena); }) == 1;
+    if (is_ours)
+        record(job, {name(from), name(job.status), event == JobEvent::take_over ? Text("taken over: its process is gone") : Text(),
+                     nullptr, job.range});
+    return is_ours;
 }
 
-std::optional<Control> load_control(const Job &job, Arena arena) {
+static std::optional<Control> control_by(pg::Statement &statement, const Job &job, Arena arena) {
     std::optional<Control> control;
-    pg::query(control_statement, {pg::integer(job.id), pg::integer(job.epoch)}, [&](pg::Row row) {
+    pg::query(statement, {pg::integer(job.id), pg::integer(job.epoch)}, [&](pg::Row row) {
         control = Control{parse_migration_status(row.text(1, arena)).value_or(MigrationStatus::paused),
                           Pace{row.integer(2), row.integer(3), static_cast<int>(row.integer(4)),
                                static_cast<int>(row.integer(5)), static_cast<int>(row.integer(6)), row.real(7)},
@@ -152,6 +159,9 @@ std::optional<Control> load_control(const Job &job, Arena arena) {
     });
     return control;
 }
+
+std::optional<Control> take_control(const Job &job, Arena arena) { return control_by(take_control_statement, job, arena); }
+std::optional<Control> load_control(const Job &job, Arena arena) { return control_by(load_control_statement, job, arena); }
 
 bool advance_job(const Job &job, const Counters &step) {
     return pg::execute(advance_statement,
@@ -165,7 +175,8 @@ bool end_job(const Job &job, const Ending &ending) {
     const bool is_ours = pg::execute(end_statement,
                                      {pg::integer(job.id), pg::integer(job.epoch), pg::text(name(to)),
                                       pg::timestamp(ending.retry_at.value_or(0)),
-                                      pg::boolean(ending.event == JobEvent::give_back && job.attempts > 0)}) == 1;
+                                      pg::boolean(ending.event == JobEvent::give_back && job.attempts > 0),
+                                      pg::positive(ending.sub_batch_size)}) == 1;
     if (is_ours)
         record(job, {name(JobStatus::running), name(to), ending.reason, ending.failure,
                      ending.met_in.min.empty() ? job.range : ending.met_in});
@@ -177,7 +188,6 @@ void add_to_migration(const Job &job, double row_cost_us) {
 }
 
 int put_back_failed(std::int64_t migration_id, Text reason) {
-    pg::execute(absolve_statement, {pg::integer(migration_id)});
     return static_cast<int>(pg::execute(
         put_back_statement, {pg::integer(migration_id), pg::text(reason), pg::text(pg::current_role().name)}));
 }

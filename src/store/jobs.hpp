@@ -17,8 +17,10 @@ Vector<Job> &unfinished_jobs(std::int64_t migration_id, Arena arena);
 // Jobs of other migrations on the same table whose row says running.
 Vector<std::int64_t> &running_on_table(std::uint32_t table_oid, std::int64_t except_migration, Arena arena);
 
-// Marks the job running with the next epoch, and sets that in the struct. Counts the start as unproven.
-void start_job(Job &job, JobEvent event);
+// Marks the job running with the next epoch and counts the start as unproven. The caller holds the job's lock; the struct
+// is brought up to date, since its last owner may have committed after it was read. False if the job was claimed,
+// ended or deleted since.
+bool start_job(Job &job, JobEvent event, Arena arena);
 
 // What a worker looks at before each sub-batch.
 struct Control {
@@ -26,6 +28,10 @@ struct Control {
     Pace pace;
     bool is_mine; // the job is running with this epoch
 };
+// Takes the job's row for the rest of the transaction; nothing if it is gone or somebody else is changing it, since
+// waiting for him later, with the user's rows locked, would make others wait as well.
+std::optional<Control> take_control(const Job &job, Arena arena);
+// The same without taking anything.
 std::optional<Control> load_control(const Job &job, Arena arena);
 
 // In the sub-batch's transaction: the cursor, the counters, and the proof that the job does not kill its server.
@@ -39,6 +45,7 @@ struct Ending {
     const Failure *failure = nullptr;
     Range met_in = {};              // the range of the failing sub-batch
     std::optional<Micros> retry_at = {}; // only for failed: nothing means not by itself
+    int sub_batch_size = 0;              // for the next attempt; 0 leaves it
 };
 bool end_job(const Job &job, const Ending &ending);
 

@@ -77,7 +77,8 @@ pg::Statement last_failure_statement = {
     " ORDER BY occurred_at DESC LIMIT 1",
     pg::Sees::latest};
 pg::Statement observe_statement = {
-    "SELECT status, EXISTS (SELECT FROM bbm.workers AS w WHERE w.migration_id = m.id), progress::pg_catalog.float8"
+    "SELECT status, EXISTS (SELECT FROM bbm.workers AS w WHERE w.migration_id = m.id), progress::pg_catalog.float8,"
+    " (SELECT pg_catalog.max(e.id) FROM bbm.event AS e WHERE e.migration_id = m.id AND e.event = 'finalize')"
     " FROM bbm.migrations AS m WHERE id = $1",
     pg::Sees::latest};
 
@@ -230,7 +231,7 @@ std::optional<Failure> last_failure(std::int64_t id, Arena arena) {
 std::optional<Observed> observe(std::int64_t id, Arena arena) {
     std::optional<Observed> observed;
     pg::query(observe_statement, {pg::integer(id)}, [&](pg::Row row) {
-        observed = Observed{parse_migration_status(row.text(1, arena)).value_or(MigrationStatus::paused), row.boolean(2), {}};
+        observed = Observed{parse_migration_status(row.text(1, arena)).value_or(MigrationStatus::paused), row.boolean(2), {}, row.integer(4)};
         if (!row.is_null(3))
             observed->progress = row.real(3);
     });

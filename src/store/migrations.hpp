@@ -69,6 +69,7 @@ struct Observed {
     MigrationStatus status;
     bool is_live;                   // a process works on it
     std::optional<double> progress; // [0, 1], or nothing where the key has no arithmetic
+    std::int64_t last_finalize;     // the newest event that made it finalizing; 0 for none
 };
 std::optional<Observed> observe(std::int64_t id, Arena arena);
 

@@ -1,5 +1,6 @@
 #include "store/work.hpp"
 
+#include "pg/clock.hpp"
 #include "pg/identity.hpp"
 #include "pg/spi.hpp"
 
@@ -17,7 +18,8 @@ pg::Statement candidates_statement = {
     "WITH live AS MATERIALIZED (SELECT j.migration_id, pg_catalog.count(*) AS workers " BBM_JOB_LOCKS " GROUP BY 1)"
     " SELECT m.id, m.table_oid, m.owner_oid, coalesce(live.workers, 0),"
     " CASE WHEN EXISTS (SELECT FROM bbm.job AS j WHERE j.migration_id = m.id AND j.status <> 'succeeded'"
-    "                   AND j.status IN ('pending', 'running')) THEN NULL ELSE m.next_job_at END"
+    "                   AND j.status IN ('pending', 'running')) THEN NULL ELSE m.next_job_at END,"
+    " EXISTS (SELECT FROM bbm.job AS j WHERE j.migration_id = m.id AND j.status <> 'succeeded' AND j.unproven_starts > 0)"
     " FROM bbm.migration AS m LEFT JOIN live ON live.migration_id = m.id"
     " WHERE m.status IN ('active', 'finalizing') AND m.home_system = $2 AND m.home_database = $1::pg_catalog.oid"
     " ORDER BY m.priority DESC, m.id"};
@@ -56,7 +58,8 @@ Vector<Candidate> &candidates(Arena arena) {
     auto &found = make<Vector<Candidate>>(arena);
     pg::query(candidates_statement, {database(), system()}, [&](pg::Row row) {
         found.push_back({row.integer(1), static_cast<std::uint32_t>(row.integer(2)),
-                         static_cast<std::uint32_t>(row.integer(3)), static_cast<int>(row.integer(4)), row.integer(5)});
+                         static_cast<std::uint32_t>(row.integer(3)), static_cast<int>(row.integer(4)), row.integer(5),
+                         row.boolean(6)});
     });
     return found;
 }
@@ -81,7 +84,11 @@ int scheduler_process() {
     return static_cast<int>(pid);
 }
 
-bool is_blocked_by_me() { return pg::execute(blocked_statement, {database(), pg::integer(pg::process_id())}) > 0; }
+bool is_blocked_by_me() {
+    pg::forget_statistics(); // or the transaction would see for ever who was there when it looked first
+    return pg::execute(blocked_statement, {database(), pg::integer(pg::process_id())}) > 0;
+}
+
 bool has_work() { return pg::execute(has_work_statement, {database(), system()}) > 0; }
 
 Vector<std::int64_t> &my_runnable(Arena arena) {

@@ -4,7 +4,6 @@
 #include "core/lifecycle.hpp"
 #include "core/retry.hpp"
 #include "core/schedule.hpp"
-#include "pg/catalog.hpp"
 #include "pg/clock.hpp"
 #include "pg/identity.hpp"
 #include "pg/key_query.hpp"
@@ -35,7 +34,7 @@ struct OpenJobs {
     int given_up = 0;         // failed jobs that wait for a person
 };
 
-OpenJobs look_at(Vector<Job> &jobs, bool skips_delays) {
+OpenJobs look_at(Vector<Job> &jobs) {
     OpenJobs open;
     Job *orphan = nullptr;
     for (Job &job : jobs) {
@@ -46,7 +45,7 @@ OpenJobs look_at(Vector<Job> &jobs, bool skips_delays) {
                 orphan = &job;
         } else if (job.status == JobStatus::failed && job.retry_at == 0) {
             ++open.given_up;
-        } else if (job.status == JobStatus::failed && job.retry_at > pg::now() && !skips_delays) {
+        } else if (job.status == JobStatus::failed && job.retry_at > pg::now()) {
             open.retry_at = std::min(open.retry_at, job.retry_at);
         } else if (open.next == nullptr) {
             open.next = &job;
@@ -68,9 +67,9 @@ Claim end(const Migration &migration, MigrationEvent event, Text reason) {
     return {.kind = event == MigrationEvent::finish ? Claim::Kind::finished : Claim::Kind::failed};
 }
 
-Claim suspect(const Migration &migration, const Job &job) {
-    const Failure failure = {"58000", pg::format("suspected crash: job %lld ended %d times without a trace of its process",
-                                                 static_cast<long long>(job.id), job.unproven_starts),
+Claim suspect(const Migration &migration, const Job &job, int starts) {
+    const Failure failure = {"58000", pg::format("suspected crash: job %lld was started %d times, and its process vanished each time",
+                                                 static_cast<long long>(job.id), starts),
                              "No sub-batch of it was committed in between.",
                              "See the server log, then run bbm.retry().", {}};
     store::end_job(job, {.event = JobEvent::fail, .failure = &failure});
@@ -79,26 +78,29 @@ Claim suspect(const Migration &migration, const Job &job) {
     return {.kind = Claim::Kind::failed};
 }
 
-// The lock first: whoever sees the row as running finds it held.
-Claim start(const Migration &migration, Job job) {
+// The lock first, then the row: what was read before the lock was ours may be old.
+Claim start(const Migration &migration, Job job, Arena arena) {
     if (!pg::try_lock(pg::LockClass::job, job.id))
         return {.kind = Claim::Kind::busy};
     const int unproven = job.unproven_starts;
-    store::start_job(job, job.status == JobStatus::running ? JobEvent::take_over : JobEvent::start);
+    if (!store::start_job(job, job.status == JobStatus::running ? JobEvent::take_over : JobEvent::start, arena)) {
+        pg::unlock(pg::LockClass::job, job.id);
+        return {.kind = Claim::Kind::busy};
+    }
     if (unproven >= kSuspectedCrashStarts)
-        return suspect(migration, job);
+        return suspect(migration, job, unproven);
     return {.kind = Claim::Kind::job, .job = job};
 }
 
-std::optional<pg::NextRange> next_range(const Migration &migration, int keys, Arena arena) {
+std::optional<pg::NextRange> next_range(const Migration &migration, const pg::KeyQueries &queries, int keys, Arena arena) {
     if (!migration.range)
         return std::nullopt;
     if (migration.frontier.empty())
-        return pg::find_next_range({LowerBound::inclusive, migration.range->min}, migration.range->max, keys, arena);
+        return pg::find_next_range(queries, {LowerBound::inclusive, migration.range->min}, migration.range->max, keys, arena);
     if (std::equal(migration.frontier.begin(), migration.frontier.end(), migration.range->max.begin(),
                    migration.range->max.end()))
         return std::nullopt;
-    return pg::find_next_range({LowerBound::exclusive, migration.frontier}, migration.range->max, keys, arena);
+    return pg::find_next_range(queries, {LowerBound::exclusive, migration.frontier}, migration.range->max, keys, arena);
 }
 
 Claim cut(const Migration &migration, Range range, int batch_size) {
@@ -108,8 +110,8 @@ Claim cut(const Migration &migration, Range range, int batch_size) {
     job.batch_size = batch_size;
     job.sub_batch_size = first_sub_batch_size(migration.pace, pg::settings().target_sub_batch_time());
     store::insert_running_job(job);
-    if (!pg::try_lock(pg::LockClass::job, job.id))
-        return {.kind = Claim::Kind::busy}; // cannot be: nobody else knows the id
+    if (!pg::try_lock(pg::LockClass::job, job.id)) // nobody else knows the number, but a sequence may have been reset
+        pg::raise(Refusal{"40001", "the number of a new job is in use", {}, {}});
     const Micros interval = migration.pace.job_interval; // from start to start
     store::set_frontier(migration.id, range.max, interval > 0 ? pg::now() + interval : 0);
     return {.kind = Claim::Kind::job, .job = job};
@@ -126,9 +128,10 @@ Text describe_failures(const Migration &migration, int given_up, Arena arena) {
     return pg::format("%d %s failed: %s", given_up, given_up == 1 ? "job" : "jobs", last ? last->message.data() : "");
 }
 
-Claim claim_new_job(const Migration &migration, const OpenJobs &open, bool skips_delays, Arena arena) {
+Claim claim_new_job(const Migration &migration, const pg::KeyQueries &queries, const OpenJobs &open, bool skips_delays,
+                    Arena arena) {
     const int batch_size = next_batch_size(migration.pace);
-    const auto found = next_range(migration, batch_size, arena);
+    const auto found = next_range(migration, queries, batch_size, arena);
     const bool waits = migration.next_job_at > pg::now() && migration.status != MigrationStatus::finalizing && !skips_delays;
     if (found && waits)
         return rest(migration, std::min(migration.next_job_at, open.retry_at));
@@ -141,32 +144,31 @@ Claim claim_new_job(const Migration &migration, const OpenJobs &open, bool skips
     return end(migration, MigrationEvent::finish, {});
 }
 
-void check_table(const Migration &migration) {
-    if (pg::table_name(migration.table_oid).empty())
-        pg::raise(Refusal{"42P01", pg::format("table %.*s of the migration does not exist any more",
-                                              static_cast<int>(migration.table_name.size()), migration.table_name.data()),
-                          {}, {}});
+// While this process works on it, an extension that was created anew may have given its number to another migration.
+bool is_another(const Migration &now, const Migration &known) {
+    return now.statement != known.statement || now.table_oid != known.table_oid || now.scope_to != known.scope_to ||
+           now.search_path != known.search_path;
 }
 
 } // namespace
 
-Claim claim_next_job(Migration &migration, bool skips_delays, Arena arena) {
+Claim claim_next_job(Migration &migration, const pg::KeyQueries &queries, bool skips_delays, Arena arena) {
     store::lock_runnable_on_table(migration.table_oid);
     const auto fresh = store::lock_migration(migration.id, arena);
     if (fresh && fresh->status == MigrationStatus::failed)
         return {.kind = Claim::Kind::failed};
-    if (!fresh || !fresh->is_home || !is_runnable(fresh->status) || fresh->owner_oid != pg::current_role().oid)
+    if (!fresh || !fresh->is_home || !is_runnable(fresh->status) || fresh->owner_oid != pg::current_role().oid ||
+        is_another(*fresh, migration))
         return {.kind = Claim::Kind::stopped};
     migration = *fresh;
-    check_table(migration);
     if (table_is_busy(migration, arena))
         return {.kind = Claim::Kind::busy};
-    const OpenJobs open = look_at(store::unfinished_jobs(migration.id, arena), skips_delays);
+    const OpenJobs open = look_at(store::unfinished_jobs(migration.id, arena));
     if (open.is_busy)
         return {.kind = Claim::Kind::busy};
     if (open.next != nullptr)
-        return start(migration, *open.next);
-    return claim_new_job(migration, open, skips_delays, arena);
+        return start(migration, *open.next, arena);
+    return claim_new_job(migration, queries, open, skips_delays, arena);
 }
 
 } // namespace bbm

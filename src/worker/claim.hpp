@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/types.hpp"
+#include "pg/key_query.hpp"
 #include "pg/memory.hpp"
 
 namespace bbm {
@@ -21,6 +22,6 @@ struct Claim {
 
 // In an open transaction of the owner's, with the key queries prepared. `migration` is read anew; what is returned lives
 // in the arena.
-Claim claim_next_job(Migration &migration, bool skips_delays, Arena arena);
+Claim claim_next_job(Migration &migration, const pg::KeyQueries &keys, bool skips_delays, Arena arena);
 
 } // namespace bbm

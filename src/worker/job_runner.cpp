@@ -25,6 +25,8 @@ namespace {
 constexpr Micros kPlanLifetime = 10'000'000;
 // A failed claim (a lock held by somebody, the bounds not found in time) is tried again after this.
 constexpr Micros kClaimRetry = 1'000'000;
+// A claim that found the table locked.
+constexpr Micros kTableRetry = 100'000;
 
 // Memory of the run, kept by the process and reset where it is used: after an error nobody has to tidy it up. The two
 // turns alternate, so that a cursor outlives the sub-batch that found it.
@@ -52,10 +54,14 @@ Arena next_turn() {
     return rooms.turns[rooms.turn].arena();
 }
 
+// Of the process, for the same reason.
+pg::KeyQueries key_queries;
+
 struct Engine {
     const Session *session;
     Migration migration;
-    Micros planned_at; // by the stopwatch; 0 = the command is not prepared
+    Micros planned_at;      // by the stopwatch; 0 = the command is not prepared
+    Text last_claim_error;  // its SQLSTATE; said once, not once a second
 };
 
 // The key may have changed since the migration was queued; then it is refused here and the migration fails.
@@ -64,14 +70,9 @@ void prepare(Engine &engine) {
         return;
     engine.planned_at = 0;
     const Migration &migration = engine.migration;
-    const Text table = pg::table_name(migration.table_oid);
     pg::KeyColumn key;
-    if (table.empty())
-        pg::raise(Refusal{"42P01", pg::format("table %.*s of the migration does not exist any more",
-                                              static_cast<int>(migration.table_name.size()), migration.table_name.data()),
-                          {}, {}});
     pg::raise_if(pg::find_key(migration.table_oid, migration.cursor_columns[0], key));
-    pg::prepare_key_queries({table, migration.cursor_columns, migration.cursor_types}, key.type);
+    pg::prepare_key_queries(key_queries, {migration.table_name, migration.cursor_columns, migration.cursor_types}, key.type);
     pg::prepare_command({migration.statement, migration.table_oid, key, migration.scope_to, migration.has_placeholders});
     engine.planned_at = pg::stopwatch();
 }
@@ -88,6 +89,26 @@ void log_long_job(const JobRun &run, Micros duration) {
         return;
     pg::report(pg::Level::log, pg::format("job %lld of migration %lld finished in %.3f ms", static_cast<long long>(run.job.id),
                                           static_cast<long long>(run.job.migration_id), static_cast<double>(duration) / 1000.0));
+}
+
+bool still_runnable(const JobRun &run) {
+    bool runnable = false;
+    pg::in_transaction(pg::Durability::relaxed, [&] {
+        const auto control = store::load_control(run.job, pg::current_arena());
+        runnable = control && control->is_mine && is_runnable(control->status) && pg::settings().enabled;
+    });
+    return runnable;
+}
+
+// The pause, whole: a wake-up in between only asks whether there is still something to wait for.
+bool rest(const JobRun &run) {
+    const Micros deadline = std::min(pg::now() + run.pace.pause, run.session->deadline);
+    while (pg::now() < deadline) {
+        pg::sleep_until(deadline, run.session->cancel);
+        if (pg::now() < deadline && !still_runnable(run))
+            return false;
+    }
+    return true;
 }
 
 // Sub-batches until the range is done, or somebody or something stops them.
@@ -114,8 +135,8 @@ JobEnd walk_job(JobRun &run, Failure &failure, Range &tried) {
                                            pg::settings().target_sub_batch_time());
         if (sub_batch.result == SubBatch::Result::done || sub_batch.is_last)
             return JobEnd::done;
-        if (run.pace.pause > 0 && sub_batch.step.rows_affected > 0 && !run.session->skips_delays)
-            pg::sleep_until(std::min(pg::now() + run.pace.pause, run.session->deadline), run.session->cancel);
+        if (sub_batch.step.rows_affected > 0 && !run.session->skips_delays && !rest(run))
+            return JobEnd::stopped;
     }
 }
 
@@ -147,7 +168,10 @@ void fail(const JobRun &run, const Failure &failure, Range tried) {
     const RetryDecision decision = after_failure(failure.sqlstate, run.job.attempts, pg::jitter());
     pg::in_transaction(pg::Durability::durable, [&] {
         const auto migration = store::lock_migration(run.job.migration_id, pg::current_arena());
-        store::Ending ending = {.event = JobEvent::fail, .failure = &failure, .met_in = tried};
+        store::Ending ending = {.event = JobEvent::fail,
+                                .failure = &failure,
+                                .met_in = tried,
+                                .sub_batch_size = sub_batch_size_after(failure.sqlstate, run.size.keys)};
         if (decision.action == RetryDecision::Action::retry_job)
             ending.retry_at = pg::now() + decision.delay;
         if (!migration || !store::end_job(run.job, ending) || decision.action != RetryDecision::Action::fail_migration)
@@ -155,15 +179,6 @@ void fail(const JobRun &run, const Failure &failure, Range tried) {
         if (apply(migration->status, MigrationEvent::fail).kind == Step::Kind::moves)
             store::change_status(*migration, MigrationEvent::fail, MigrationStatus::failed, {{}, &failure, run.job.id});
     });
-}
-
-bool still_runnable(const JobRun &run) {
-    bool runnable = false;
-    pg::in_transaction(pg::Durability::relaxed, [&] {
-        const auto control = store::load_control(run.job, pg::current_arena());
-        runnable = control && control->is_mine && is_runnable(control->status) && pg::settings().enabled;
-    });
-    return runnable;
 }
 
 // A cancelled statement of a migration that was paused is no failure, and in a client's session it is the client's wish.
@@ -180,12 +195,13 @@ void end_failed(const JobRun &run, const Failure &failure, Range tried) {
 }
 
 JobEnd run_job(Engine &engine, const Job &job) {
-    JobRun run = {engine.session, &engine.migration, job, {job.sub_batch_size, engine.migration.pace.row_cost_us},
+    JobRun run = {engine.session, &engine.migration, &key_queries, job, {job.sub_batch_size, engine.migration.pace.row_cost_us},
                   engine.migration.pace};
     const Micros start = pg::stopwatch();
     Failure failure;
     Range tried;
-    pg::show_activity(engine.migration.statement);
+    if (run.session->cancel == pg::Cancel::ignored) // a client's session shows the CALL
+        pg::show_activity(engine.migration.statement);
     const JobEnd end = walk_job(run, failure, tried);
     switch (end) {
     case JobEnd::done:
@@ -220,6 +236,15 @@ void fail_migration(const Engine &engine, const Failure &failure) {
     });
 }
 
+// What keeps a claim from being made (a full disk, a read-only database) keeps it from being written to a table as well.
+void say_once(Engine &engine, const Failure &failure) {
+    if (engine.last_claim_error == failure.sqlstate)
+        return;
+    engine.last_claim_error = pg::copy(failure.sqlstate, rooms.migration.arena());
+    pg::report(pg::Level::log, pg::format("migration %lld waits: %s", static_cast<long long>(engine.migration.id), failure.message.data()),
+               pg::format("SQLSTATE %s; it is tried again every second.", failure.sqlstate.data()));
+}
+
 Claim claim(Engine &engine) {
     rooms.job.reset();
     (void)next_turn();
@@ -227,12 +252,20 @@ Claim claim(Engine &engine) {
     Claim claimed;
     Migration fresh = engine.migration;
     const auto error = pg::attempt(arena, [&] {
+        pg::check_signals(engine.session->cancel);
         begin_as_owner(*engine.session, engine.migration);
+        // Behind ALTER TABLE and its like a claim would wait with the migration's row locked, and people behind it.
+        if (!pg::try_lock_table(engine.migration.table_oid)) {
+            claimed = {.kind = Claim::Kind::rest, .until = pg::now() + kTableRetry};
+            return pg::commit_transaction(pg::Durability::relaxed);
+        }
+        check_table_name(engine.migration);
         prepare(engine);
-        claimed = claim_next_job(fresh, engine.session->skips_delays, arena);
+        claimed = claim_next_job(fresh, key_queries, engine.session->skips_delays, arena);
         pg::commit_transaction(pg::Durability::durable);
     });
     if (!error) {
+        engine.last_claim_error = {};
         engine.migration.status = fresh.status;
         engine.migration.pace = fresh.pace;
         return claimed;
@@ -241,8 +274,10 @@ Claim claim(Engine &engine) {
     if (error->sqlstate == "57014" && engine.session->cancel == pg::Cancel::raises)
         pg::raise(*error);
     const FailureClass failure_class = classify(error->sqlstate);
-    if (failure_class == FailureClass::transient || failure_class == FailureClass::resources)
+    if (failure_class == FailureClass::transient || failure_class == FailureClass::resources) {
+        say_once(engine, *error);
         return {.kind = Claim::Kind::rest, .until = pg::now() + kClaimRetry};
+    }
     fail_migration(engine, *error);
     return {.kind = Claim::Kind::failed};
 }
@@ -290,15 +325,16 @@ Run work(Engine &engine) {
 } // namespace
 
 Run run_migration(std::int64_t id, const Session &session) {
-    Engine engine = {&session, {}, 0};
+    Engine engine = {&session, {}, 0, {}};
     if (!load(engine, id))
         return {Run::Outcome::stopped};
     if (session.settings == pg::Scope::session)
         pg::apply_owners_settings(engine.migration.search_path, pg::settings().lock_timeout(), session.settings);
     const Run run = work(engine);
     pg::release_command();
-    pg::release_key_queries();
-    pg::show_idle();
+    pg::release_key_queries(key_queries);
+    if (session.cancel == pg::Cancel::ignored)
+        pg::show_idle();
     return run;
 }
 

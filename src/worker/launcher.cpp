@@ -35,9 +35,10 @@ void run_launcher() {
     bool was_enabled = false;
     for (;;) {
         // After a start of the server nobody knows which databases have work; the same when bbm is switched on again.
-        if (pg::settings().enabled && !was_enabled)
+        const bool is_enabled = pg::settings().enabled && pg::settings().max_workers > 0;
+        if (is_enabled && !was_enabled)
             pg::set_all_due();
-        was_enabled = pg::settings().enabled;
+        was_enabled = is_enabled;
         const Micros next = was_enabled ? start_one_due() : kNever;
         pg::sleep_until(next, pg::Cancel::ignored);
     }

@@ -37,7 +37,8 @@ struct Started {
     pg::WorkerHandle worker;
     Micros at;
     bool is_running;
-    int short_lives; // in a row
+    bool has_ended;  // noticed, and not yet judged
+    int short_lives; // in a row: ended soon, with the migration due again at once
 };
 
 struct Scheduler {
@@ -59,7 +60,7 @@ void notice_ends(Scheduler &scheduler) {
         if (!one.is_running || pg::is_running(one.worker))
             continue;
         one.is_running = false;
-        one.short_lives = pg::now() - one.at < kShortLife ? one.short_lives + 1 : 0;
+        one.has_ended = true;
     }
 }
 
@@ -74,17 +75,27 @@ Micros not_before(const Started &one) {
     return one.at + std::min(kShortLife << std::min(one.short_lives - 1, 6), kLongestDelay);
 }
 
+// A worker that did its job and rests until the next is due lived as long as it should.
+void judge_end(Started &one, const Candidate &candidate) {
+    const bool was_short = pg::now() - one.at < kShortLife && candidate.due_at <= pg::now();
+    if (one.has_ended)
+        one.short_lives = was_short ? one.short_lives + 1 : 0;
+    one.has_ended = false;
+}
+
 // True if somebody works that this process has not started.
 bool add_own_knowledge(Scheduler &scheduler, Vector<Candidate> &candidates) {
     bool others_work = false;
     for (Candidate &candidate : candidates) {
-        const Started *one = find(scheduler, candidate.id);
+        Started *one = find(scheduler, candidate.id);
         const bool is_ours = one != nullptr && one->is_running;
         others_work = others_work || (candidate.live_workers > 0 && !is_ours);
         if (is_ours)
             candidate.live_workers = std::max(candidate.live_workers, 1);
-        if (one != nullptr)
-            candidate.due_at = std::max(candidate.due_at, not_before(*one));
+        if (one == nullptr)
+            continue;
+        judge_end(*one, candidate);
+        candidate.due_at = std::max(candidate.due_at, not_before(*one));
     }
     return others_work;
 }
@@ -92,6 +103,8 @@ bool add_own_knowledge(Scheduler &scheduler, Vector<Candidate> &candidates) {
 Refusal check_owner(std::uint32_t owner) {
     if (!pg::can_log_in(owner))
         return {"28000", "the owner of the migration cannot log in any more", "The role was dropped, or has NOLOGIN now.", {}};
+    if (!pg::can_connect(owner))
+        return {"42501", "the owner of the migration cannot connect to this database any more", {}, "GRANT CONNECT ON DATABASE."};
     if (pg::is_superuser(owner) && !pg::settings().allow_superuser_migrations)
         return {"42501", "migrations of superusers are switched off", {}, "See the setting bbm.allow_superuser_migrations."};
     return {};
@@ -125,7 +138,7 @@ bool start(Scheduler &scheduler, const Candidate &candidate) {
         const int short_lives = one == nullptr ? 0 : one->short_lives;
         if (one == nullptr)
             one = &scheduler.started->emplace_back();
-        *one = {candidate.id, worker, pg::now(), true, short_lives};
+        *one = {candidate.id, worker, pg::now(), true, false, short_lives};
         scheduler.warned_of_slots = false;
     }
     scheduler.turn.enter();

@@ -16,6 +16,10 @@ struct Session {
 
 // Opens a transaction with the owner's settings and the extension locked against DROP. A worker whose extension is gone
 // leaves; a client gets an error.
+// Raises if the table is gone or has another name now: the command and the key queries name it, and somebody else may
+// have the name. The caller holds a lock on the table.
+void check_table_name(const Migration &migration);
+
 void begin_as_owner(const Session &session, const Migration &migration);
 
 } // namespace bbm

@@ -2,6 +2,7 @@
 
 #include "core/lifecycle.hpp"
 #include "pg/key_query.hpp"
+#include "pg/locks.hpp"
 #include "pg/range_command.hpp"
 #include "pg/report.hpp"
 #include "pg/settings.hpp"
@@ -20,20 +21,14 @@ pg::Lower lower_bound(const Job &job) {
     return {LowerBound::exclusive, job.cursor};
 }
 
-// Cancel requests are let through here and nowhere else in a worker: they never hit bookkeeping.
 Counters run_timed(const Session &session, Range range) {
     const bool in_worker = session.cancel == pg::Cancel::ignored;
-    if (in_worker) {
+    if (in_worker) // a client has his own statement_timeout
         pg::start_statement_timer(pg::settings().sub_batch_timeout());
-        pg::release_cancel();
-    }
     const Micros start = pg::stopwatch();
     const std::int64_t rows = pg::run_command(range);
     const Micros work = pg::stopwatch() - start;
-    if (in_worker) {
-        pg::hold_cancel();
-        pg::stop_statement_timer();
-    }
+    pg::stop_statement_timer();
     return {rows, 1, work, work};
 }
 
@@ -65,7 +60,7 @@ SubBatch walk_ranges(JobRun &run, Job &moved, Range &tried, Arena arena) {
     SubBatch result = {.result = SubBatch::Result::done};
     const Micros enough = pg::settings().target_sub_batch_time();
     do {
-        const auto next = pg::find_next_range(lower_bound(moved), moved.range.max, run.size.keys, arena);
+        const auto next = pg::find_next_range(*run.keys, lower_bound(moved), moved.range.max, run.size.keys, arena);
         if (!next)
             return result;
         tried = next->range;
@@ -82,9 +77,11 @@ SubBatch walk_ranges(JobRun &run, Job &moved, Range &tried, Arena arena) {
 
 SubBatch run_sub_batch(JobRun &run, Range &tried, Arena arena) {
     begin_as_owner(*run.session, *run.migration);
-    const auto control = store::load_control(run.job, arena);
+    const auto control = store::take_control(run.job, arena);
     if (!control || !control->is_mine || !is_runnable(control->status))
         return end_without_work(SubBatch::Result::stopped);
+    pg::lock_table_for_writing(run.migration->table_oid);
+    check_table_name(*run.migration);
     run.pace = control->pace;
     if (control->status == MigrationStatus::finalizing)
         run.pace.pause = 0;

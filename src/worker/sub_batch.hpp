@@ -4,7 +4,7 @@
 
 #include "core/batching.hpp"
 #include "core/types.hpp"
-#include "pg/catalog.hpp"
+#include "pg/key_query.hpp"
 #include "pg/memory.hpp"
 #include "worker/session.hpp"
 
@@ -14,6 +14,7 @@ namespace bbm {
 struct JobRun {
     const Session *session;
     const Migration *migration;
+    const pg::KeyQueries *keys;
     Job job;
     SubBatchSize size;
     Pace pace;              // as it is now; a person may change it

@@ -93,7 +93,7 @@ void log_long_job(const JobRun &run, Micros duration) {
 
 bool still_runnable(const JobRun &run) {
     bool runnable = false;
-    pg::in_transaction(pg::Durability::relaxed, [&] {
+    keep_books(*run.session, pg::Durability::relaxed, [&] {
         const auto control = store::load_control(run.job, pg::current_arena());
         runnable = control && control->is_mine && is_runnable(control->status) && pg::settings().enabled;
     });
@@ -143,7 +143,7 @@ JobEnd walk_job(JobRun &run, Failure &failure, Range &tried) {
 // ---- after a job: one transaction of bookkeeping
 
 void succeed(const JobRun &run) {
-    pg::in_transaction(pg::Durability::relaxed, [&] { // the claim that follows is durable, and carries it
+    keep_books(*run.session, pg::Durability::relaxed, [&] { // the claim that follows is durable, and carries it
         if (store::lock_migration(run.job.migration_id, pg::current_arena()) &&
             store::end_job(run.job, {.event = JobEvent::succeed}))
             store::add_to_migration(run.job, run.size.row_cost_us);
@@ -151,8 +151,8 @@ void succeed(const JobRun &run) {
 }
 
 void give_back(const JobRun &run, Text reason) {
-    pg::in_transaction(pg::Durability::durable,
-                       [&] { store::end_job(run.job, {.event = JobEvent::give_back, .reason = reason}); });
+    keep_books(*run.session, pg::Durability::durable,
+               [&] { store::end_job(run.job, {.event = JobEvent::give_back, .reason = reason}); });
 }
 
 // One line a failed job; the whole error stands in bbm.failures.
@@ -166,7 +166,7 @@ void log_failure(const JobRun &run, const Failure &failure) {
 void fail(const JobRun &run, const Failure &failure, Range tried) {
     log_failure(run, failure);
     const RetryDecision decision = after_failure(failure.sqlstate, run.job.attempts, pg::jitter());
-    pg::in_transaction(pg::Durability::durable, [&] {
+    keep_books(*run.session, pg::Durability::durable, [&] {
         const auto migration = store::lock_migration(run.job.migration_id, pg::current_arena());
         store::Ending ending = {.event = JobEvent::fail,
                                 .failure = &failure,
@@ -229,7 +229,7 @@ JobEnd run_job(Engine &engine, const Job &job) {
 
 // An error here is met before any job: the table is gone, the privilege was revoked, the key was dropped.
 void fail_migration(const Engine &engine, const Failure &failure) {
-    pg::in_transaction(pg::Durability::durable, [&] {
+    keep_books(*engine.session, pg::Durability::durable, [&] {
         const auto migration = store::lock_migration(engine.migration.id, pg::current_arena());
         if (migration && apply(migration->status, MigrationEvent::fail).kind == Step::Kind::moves)
             store::change_status(*migration, MigrationEvent::fail, MigrationStatus::failed, {{}, &failure});
@@ -287,7 +287,7 @@ bool load(Engine &engine, std::int64_t id) {
     open_rooms();
     rooms.migration.reset();
     (void)next_turn();
-    pg::in_transaction(pg::Durability::relaxed, [&] {
+    keep_books(*engine.session, pg::Durability::relaxed, [&] {
         const auto migration = store::load_migration(id, rooms.migration.arena());
         found = migration.has_value();
         if (found)

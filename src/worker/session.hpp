@@ -4,6 +4,7 @@
 #include "core/types.hpp"
 #include "pg/clock.hpp"
 #include "pg/identity.hpp"
+#include "pg/transaction.hpp"
 
 namespace bbm {
 
@@ -16,6 +17,15 @@ struct Session {
 
 // Opens a transaction with the owner's settings and the extension locked against DROP. A worker whose extension is gone
 // leaves; a client gets an error.
+// A transaction of bookkeeping, outside of any attempt. A worker does not let itself be cancelled in it; a client may
+// be: the abort frees his job's lock, and whoever comes next takes the job over.
+template <class Body> void keep_books(const Session &session, pg::Durability durability, Body &&body) {
+    if (session.cancel == pg::Cancel::raises)
+        pg::release_cancel();
+    pg::in_transaction(durability, body);
+    pg::hold_cancel();
+}
+
 // Raises if the table is gone or has another name now: the command and the key queries name it, and somebody else may
 // have the name. The caller holds a lock on the table.
 void check_table_name(const Migration &migration);

@@ -239,5 +239,11 @@ TEST(next_batch, by_what_is_given) {
         EXPECT_EQ(next_batch_size(one.pace), one.expected) << one.what;
 }
 
+TEST(within_cap, follows_a_cap_that_was_lowered) {
+    EXPECT_EQ(within_cap(1000, capped(100)), 100);
+    EXPECT_EQ(within_cap(50, capped(100)), 50);
+    EXPECT_EQ(within_cap(1000, {}), 1000);
+}
+
 } // namespace
 } // namespace bbm

@@ -179,5 +179,15 @@ TEST(retry, resources_wait_minutes) {
 
 TEST(retry, three_crashes_are_enough) { EXPECT_EQ(kSuspectedCrashStarts, 3); }
 
+TEST(retry, a_timeout_shrinks_the_sub_batch) {
+    const struct {
+        const char *sqlstate;
+        int size, expected;
+    } cases[] = {{"57014", 100, 75}, {"55P03", 100, 75}, {"57014", 75, 56}, {"57014", 1, 1}, {"57014", 2, 1},
+                 {"40001", 100, 0},  {"40P01", 100, 0},  {"23505", 100, 0}, {"53100", 100, 0}};
+    for (const auto &one : cases)
+        EXPECT_EQ(sub_batch_size_after(one.sqlstate, one.size), one.expected) << one.sqlstate << ' ' << one.size;
+}
+
 } // namespace
 } // namespace bbm

@@ -186,5 +186,21 @@ TEST(schedule, keeps_its_promises_for_any_queue) {
     }
 }
 
+// Whoever dies alone is guilty, so two suspects never run at once; others may run beside one.
+TEST(schedule, suspects_run_one_at_a_time) {
+    auto candidates = candidates_of({{1}, {2}, {3}});
+    candidates[0].is_suspect = candidates[1].is_suspect = true;
+    const Outcome fresh = choose_among(candidates, kPlenty);
+    EXPECT_EQ(fresh.chosen, (std::vector<int>{0, 2}));
+    EXPECT_GT(fresh.wake_at, kNow); // the second waits, and nobody tells when the first is cleared
+    EXPECT_LT(fresh.wake_at, kNow + 1'000'000);
+
+    candidates[0].live_workers = 1;
+    EXPECT_EQ(choose_among(candidates, kPlenty).chosen, (std::vector<int>{2}));
+
+    candidates[0].is_suspect = false; // cleared: it has committed something
+    EXPECT_EQ(choose_among(candidates, kPlenty).chosen, (std::vector<int>{1, 2}));
+}
+
 } // namespace
 } // namespace bbm

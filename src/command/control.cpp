@@ -81,11 +81,12 @@ int retry(std::int64_t id, Text reason) {
 
 bool remove(std::int64_t id, Text reason) {
     const Migration migration = lock_for_change(id);
-    store::record_event(migration, "delete", {reason, nullptr}, {});
-    // Its work would be rolled back anyhow. Should this transaction be, the sub-batch is just tried again.
+    // The scheduler finds the running job in the event and has its statement cut: it would be rolled back anyhow.
+    std::int64_t running = 0;
     for (const store::Worker &worker : store::live_workers(pg::current_arena()))
         if (worker.migration_id == id)
-            pg::cancel_statement(worker.pid);
+            running = worker.job_id;
+    store::record_event(migration, "delete", {reason, nullptr, running}, {});
     store::delete_migration(id);
     pg::start_scheduler_at_commit();
     return true;

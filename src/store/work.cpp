@@ -24,11 +24,14 @@ pg::Statement candidates_statement = {
     " WHERE m.status IN ('active', 'finalizing') AND m.home_system = $2 AND m.home_database = $1::pg_catalog.oid"
     " ORDER BY m.priority DESC, m.id"};
 
+// A job without a row is deleted if an event says so, and else not committed yet.
 pg::Statement live_statement = {
-    "SELECT l.pid, j.migration_id, m.cancel_running AND m.status NOT IN ('active', 'finalizing')"
-    " FROM pg_catalog.pg_locks AS l JOIN bbm.job AS j ON j.id = (l.classid::pg_catalog.int8 << 32 | l.objid::pg_catalog.int8)"
-    " JOIN bbm.migration AS m ON m.id = j.migration_id"
-    " WHERE l.locktype = 'advisory' AND l.objsubid = 4 AND l.granted AND l.database = $1::pg_catalog.oid"};
+    "SELECT l.pid, l.job_id, j.migration_id, CASE WHEN j.id IS NULL"
+    " THEN EXISTS (SELECT FROM bbm.event AS e WHERE e.event = 'delete' AND e.job_id = l.job_id)"
+    " ELSE m.cancel_running AND m.status NOT IN ('active', 'finalizing') END"
+    " FROM (SELECT pid, classid::pg_catalog.int8 << 32 | objid::pg_catalog.int8 AS job_id FROM pg_catalog.pg_locks"
+    " WHERE locktype = 'advisory' AND objsubid = 4 AND granted AND database = $1::pg_catalog.oid) AS l"
+    " LEFT JOIN bbm.job AS j ON j.id = l.job_id LEFT JOIN bbm.migration AS m ON m.id = j.migration_id"};
 
 pg::Statement processes_statement = {
     "SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_activity AS s WHERE s.backend_type = 'bbm worker'"};
@@ -67,7 +70,7 @@ Vector<Candidate> &candidates(Arena arena) {
 Vector<Worker> &live_workers(Arena arena) {
     auto &workers = make<Vector<Worker>>(arena);
     pg::query(live_statement, {database()}, [&](pg::Row row) {
-        workers.push_back({static_cast<int>(row.integer(1)), row.integer(2), row.boolean(3)});
+        workers.push_back({static_cast<int>(row.integer(1)), row.integer(2), row.integer(3), row.boolean(4)});
     });
     return workers;
 }

@@ -13,8 +13,9 @@ Vector<Candidate> &candidates(Arena arena);
 // The processes that hold a job.
 struct Worker {
     int pid;
-    std::int64_t migration_id;
-    bool must_cancel; // the migration is not to run any more, and somebody wants that at once
+    std::int64_t job_id;
+    std::int64_t migration_id; // 0 if it is gone
+    bool must_cancel;          // the migration is not to run any more, and somebody wants that at once
 };
 Vector<Worker> &live_workers(Arena arena);
 

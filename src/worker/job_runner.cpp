@@ -151,8 +151,10 @@ void succeed(const JobRun &run) {
 }
 
 void give_back(const JobRun &run, Text reason) {
-    keep_books(*run.session, pg::Durability::durable,
-               [&] { store::end_job(run.job, {.event = JobEvent::give_back, .reason = reason}); });
+    keep_books(*run.session, pg::Durability::durable, [&] {
+        if (store::lock_migration(run.job.migration_id, pg::current_arena())) // before the job, as everywhere
+            store::end_job(run.job, {.event = JobEvent::give_back, .reason = reason});
+    });
 }
 
 // One line a failed job; the whole error stands in bbm.failures.

@@ -57,7 +57,8 @@ Text json_at(FunctionCallInfo fcinfo, int i) {
         return "[]";
     Jsonb *json = PG_GETARG_JSONB_P(i);
     if (!JB_ROOT_IS_ARRAY(json) || JB_ROOT_IS_SCALAR(json))
-        bbm::pg::raise(bbm::Refusal{"22023", "job_arguments must be a JSON array", {}, "For example: '[\"a\", \"b\"]'."});
+        bbm::pg::raise(
+            bbm::Refusal{"22023", "job_arguments must be a JSON array", {}, "For example: '[\"a\", \"b\"]'."});
     return Text(JsonbToCString(nullptr, &json->root, VARSIZE(json)));
 }
 
@@ -122,10 +123,13 @@ Reference migration_at(FunctionCallInfo fcinfo) {
     const Text name = needed_text(fcinfo, 0, "the name of the migration");
     if (count < 2 || types[1] != REGCLASSOID)
         return {bbm::resolve_name(name), 1};
-    return {bbm::resolve_identity(name, table_at(fcinfo, 1), needed_text(fcinfo, 2, "column_name"), json_at(fcinfo, 3)), 4};
+    return {bbm::resolve_identity(name, table_at(fcinfo, 1), needed_text(fcinfo, 2, "column_name"), json_at(fcinfo, 3)),
+            4};
 }
 
-Datum text_result(Text text) { return PointerGetDatum(cstring_to_text_with_len(text.data(), static_cast<int>(text.size()))); }
+Datum text_result(Text text) {
+    return PointerGetDatum(cstring_to_text_with_len(text.data(), static_cast<int>(text.size())));
+}
 
 Datum nothing() { return static_cast<Datum>(0); }
 
@@ -286,9 +290,7 @@ Datum bbm_adopt(PG_FUNCTION_ARGS) {
     return bbm::pg::guarded([&] { return BoolGetDatum(bbm::adopt(migration_at(fcinfo).id)); });
 }
 
-Datum bbm_is_home(PG_FUNCTION_ARGS) {
-    return BoolGetDatum(bbm::pg::is_home(PG_GETARG_INT64(0), PG_GETARG_OID(1)));
-}
+Datum bbm_is_home(PG_FUNCTION_ARGS) { return BoolGetDatum(bbm::pg::is_home(PG_GETARG_INT64(0), PG_GETARG_OID(1))); }
 
 Datum bbm_ensure_running(PG_FUNCTION_ARGS) {
     return bbm::pg::guarded([&] {

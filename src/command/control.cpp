@@ -22,10 +22,9 @@ namespace bbm {
 
 namespace {
 
-int width(Text text) { return static_cast<int>(text.size()); }
-
 void say_already(const Migration &migration) {
-    pg::report(pg::Level::notice, pg::format("%s is already %s, skipping", label(migration).data(), name(migration.status).data()));
+    pg::report(pg::Level::notice,
+               pg::format("%s is already %s, skipping", label(migration).data(), name(migration.status).data()));
 }
 
 // Applies the event to a locked migration. The scheduler acts on it after COMMIT: it wakes, starts and cancels.
@@ -137,12 +136,17 @@ std::optional<pg::NextRange> next_sub_batch(const Migration &migration, const pg
 Text explain(std::int64_t id) {
     const Migration migration = require(id);
     if (pg::table_name(migration.table_oid).empty())
-        pg::raise(Refusal{"42P01", pg::format("table %s of %s does not exist any more", migration.table_name.data(), label(migration).data()), {}, {}});
+        pg::raise(Refusal{
+            "42P01",
+            pg::format("table %s of %s does not exist any more", migration.table_name.data(), label(migration).data()),
+            {},
+            {}});
     pg::raise_if(pg::check_table(migration.table_oid));
     pg::KeyColumn key;
     pg::raise_if(pg::find_key(migration.table_oid, migration.cursor_columns[0], key));
     pg::KeyQueries queries;
-    pg::prepare_key_queries(queries, {pg::table_name(migration.table_oid), migration.cursor_columns, migration.cursor_types}, key.type);
+    pg::prepare_key_queries(
+        queries, {pg::table_name(migration.table_oid), migration.cursor_columns, migration.cursor_types}, key.type);
     const auto next = next_sub_batch(migration, queries);
     pg::release_key_queries(queries);
     if (!next)
@@ -154,9 +158,10 @@ Text explain(std::int64_t id) {
                                 : pg::explain({migration.statement, migration.table_oid, key, migration.scope_to,
                                                migration.has_placeholders, migration.search_path},
                                               next->range);
-    return pg::format("Statement: %.*s\nScope: %s\nNext sub-batch: %s \"%s\" from %s to %s\n%s", width(migration.statement),
-                      migration.statement.data(), migration.scope_to.empty() ? "all rows" : migration.scope_to.data(), how,
-                      key.name.data(), next->range.min[0].data(), next->range.max[0].data(), plan.data());
+    return pg::format("Statement: %.*s\nScope: %s\nNext sub-batch: %s \"%s\" from %s to %s\n%s",
+                      pg::width(migration.statement), migration.statement.data(),
+                      migration.scope_to.empty() ? "all rows" : migration.scope_to.data(), how, key.name.data(),
+                      next->range.min[0].data(), next->range.max[0].data(), plan.data());
 }
 
 bool adopt(std::int64_t id) {
@@ -165,15 +170,24 @@ bool adopt(std::int64_t id) {
         (void)require(id);
     const std::uint32_t owner = pg::role_named(migration->owner_name);
     if (owner == 0)
-        pg::raise(Refusal{"42704", pg::format("role \"%s\", the owner of %s, does not exist", migration->owner_name.data(), label(*migration).data()),
-                          {}, "Create it, or queue the migration anew."});
+        pg::raise(Refusal{"42704",
+                          pg::format("role \"%s\", the owner of %s, does not exist", migration->owner_name.data(),
+                                     label(*migration).data()),
+                          {},
+                          "Create it, or queue the migration anew."});
     if (!pg::may_act_as(owner))
-        pg::raise(Refusal{"42501", pg::format("permission denied for %s", label(*migration).data()),
-                          "You must have the rights of its owner.", {}});
+        pg::raise(Refusal{"42501",
+                          pg::format("permission denied for %s", label(*migration).data()),
+                          "You must have the rights of its owner.",
+                          {}});
     if (migration->is_home)
         return false;
     if (!store::adopt(id, owner))
-        pg::raise(Refusal{"42P01", pg::format("table %s of %s does not exist", migration->table_name.data(), label(*migration).data()), {}, {}});
+        pg::raise(
+            Refusal{"42P01",
+                    pg::format("table %s of %s does not exist", migration->table_name.data(), label(*migration).data()),
+                    {},
+                    {}});
     store::record_event(*migration, "adopt", {}, name(migration->status));
     pg::start_scheduler_at_commit();
     return true;

@@ -33,28 +33,37 @@ constexpr int kMostStarts = 3;
 
 void refuse_if_waiting_for_oneself(const Migration &migration) {
     if (pg::wrote_in_this_transaction(store::writer_of(migration.id)))
-        pg::raise(Refusal{"55000", pg::format("cannot wait for %s in the transaction that queued or changed it", label(migration).data()),
-                          "No other process can see it before COMMIT.", "COMMIT first."});
+        pg::raise(Refusal{
+            "55000",
+            pg::format("cannot wait for %s in the transaction that queued or changed it", label(migration).data()),
+            "No other process can see it before COMMIT.", "COMMIT first."});
     if (pg::blocks_writers_of(migration.table_oid))
-        pg::raise(Refusal{"55000", pg::format("cannot wait for %s while this transaction holds a lock on its table", label(migration).data()),
-                          pg::format("The workers would wait for the lock on %s, and this transaction for the workers.",
-                                     migration.table_name.data()),
-                          "COMMIT first."});
+        pg::raise(Refusal{
+            "55000",
+            pg::format("cannot wait for %s while this transaction holds a lock on its table", label(migration).data()),
+            pg::format("The workers would wait for the lock on %s, and this transaction for the workers.",
+                       migration.table_name.data()),
+            "COMMIT first."});
 }
 
 void refuse_if_blocking(const Migration &migration) {
     if (store::is_blocked_by_me())
-        pg::raise(Refusal{"55000", pg::format("cannot wait for %s: its worker waits for a lock that this transaction holds", label(migration).data()),
-                          {}, "COMMIT first."});
+        pg::raise(Refusal{"55000",
+                          pg::format("cannot wait for %s: its worker waits for a lock that this transaction holds",
+                                     label(migration).data()),
+                          {},
+                          "COMMIT first."});
 }
 
 [[noreturn]] void refuse_failed(const Migration &migration) {
     const auto failure = store::last_failure(migration.id, pg::current_arena());
     const Text detail = !failure ? Text("See bbm.events for the reason.")
-                                 : pg::format("The last error was: %s (SQLSTATE %s).", failure->message.data(), failure->sqlstate.data());
-    pg::raise(Refusal{"55000", pg::format("%s has failed", label(migration).data()), detail,
-                      pg::format("See SELECT * FROM bbm.failures WHERE migration_id = %lld;  then run SELECT bbm.retry(%lld);",
-                                 static_cast<long long>(migration.id), static_cast<long long>(migration.id))});
+                                 : pg::format("The last error was: %s (SQLSTATE %s).", failure->message.data(),
+                                              failure->sqlstate.data());
+    pg::raise(Refusal{
+        "55000", pg::format("%s has failed", label(migration).data()), detail,
+        pg::format("See SELECT * FROM bbm.failures WHERE migration_id = %lld;  then run SELECT bbm.retry(%lld);",
+                   static_cast<long long>(migration.id), static_cast<long long>(migration.id))});
 }
 
 // What changes while somebody waits.
@@ -72,16 +81,25 @@ struct Wait {
 void start_worker(Wait &wait) {
     const Migration &migration = *wait.migration;
     if (++wait.starts > kMostStarts)
-        pg::raise(Refusal{"55000", pg::format("could not finalize %s: its worker ends at once", label(migration).data()), {},
+        pg::raise(Refusal{"55000",
+                          pg::format("could not finalize %s: its worker ends at once", label(migration).data()),
+                          {},
                           "See the server log for the reason."});
     if (pg::is_superuser(migration.owner_oid) && !pg::settings().allow_superuser_migrations)
-        pg::raise(Refusal{"42501", "migrations of superusers are switched off", {}, "See the setting bbm.allow_superuser_migrations."});
+        pg::raise(Refusal{"42501",
+                          "migrations of superusers are switched off",
+                          {},
+                          "See the setting bbm.allow_superuser_migrations."});
     wait.worker_at = pg::now();
     wait.worker = pg::start_worker({pg::current_database(), migration.owner_oid, migration.id, pg::Errand::finalize});
     if (wait.worker.handle == nullptr)
-        pg::raise(Refusal{"53000", pg::format("could not start background worker for %s", label(migration).data()), {},
-                          pg::format("Consider increasing the configuration parameter \"max_worker_processes\", or use CALL bbm.run(%lld);",
-                                     static_cast<long long>(migration.id))});
+        pg::raise(Refusal{
+            "53000",
+            pg::format("could not start background worker for %s", label(migration).data()),
+            {},
+            pg::format(
+                "Consider increasing the configuration parameter \"max_worker_processes\", or use CALL bbm.run(%lld);",
+                static_cast<long long>(migration.id))});
 }
 
 void tell_progress(Wait &wait, const store::Observed &observed) {
@@ -90,7 +108,7 @@ void tell_progress(Wait &wait, const store::Observed &observed) {
         return;
     wait.next_notice = waited + std::min(waited, kLongestSilence);
     pg::report(pg::Level::notice, pg::format("%s is %s: %.1f %% done", label(*wait.migration).data(),
-                                              name(observed.status).data(), *observed.progress * 100));
+                                             name(observed.status).data(), *observed.progress * 100));
 }
 
 void sleep_a_little(Wait &wait, Micros deadline) {
@@ -116,7 +134,8 @@ store::Observed look(const Wait &wait) {
 void keep_a_worker(Wait &wait, const store::Observed &observed) {
     const bool has_ended = !pg::is_running(wait.worker);
     if (!pg::settings().enabled)
-        pg::raise(Refusal{"55000", pg::format("bbm was switched off while %s was finalized", label(*wait.migration).data()),
+        pg::raise(Refusal{"55000",
+                          pg::format("bbm was switched off while %s was finalized", label(*wait.migration).data()),
                           "It goes on when bbm is switched on again.", "See the setting bbm.enabled."});
     if (observed.status == MigrationStatus::finalizing)
         wait.starts = std::min(wait.starts, 1);
@@ -140,26 +159,32 @@ bool is_finished(Wait &wait) {
     if (is_done(observed.status))
         return true;
     if (observed.status == MigrationStatus::paused)
-        pg::raise(Refusal{"55000", pg::format("%s was paused while it was finalized", label(*wait.migration).data()), {},
-                          pg::format("To go on, run: SELECT bbm.finalize(%lld);", static_cast<long long>(wait.migration->id))});
+        pg::raise(Refusal{
+            "55000",
+            pg::format("%s was paused while it was finalized", label(*wait.migration).data()),
+            {},
+            pg::format("To go on, run: SELECT bbm.finalize(%lld);", static_cast<long long>(wait.migration->id))});
     keep_a_worker(wait, observed);
     tell_progress(wait, observed);
     return false;
 }
 
 Text configuration(const Migration &migration) {
-    return pg::format("job_class_name: %s, table_name: %s, column_name: %s, job_arguments: %s", migration.job_class_name.data(),
-                      migration.table_name.data(), migration.column_name.data(), migration.job_arguments.data());
+    return pg::format("job_class_name: %s, table_name: %s, column_name: %s, job_arguments: %s",
+                      migration.job_class_name.data(), migration.table_name.data(), migration.column_name.data(),
+                      migration.job_arguments.data());
 }
 
 } // namespace
 
 void finalize(std::int64_t id) {
     if (pg::in_recovery())
-        pg::raise(Refusal{"25006", "cannot finalize a migration during recovery", {}, "Connect to the primary server."});
+        pg::raise(
+            Refusal{"25006", "cannot finalize a migration during recovery", {}, "Connect to the primary server."});
     const Migration migration = require(id);
     if (is_done(migration.status))
-        return pg::report(pg::Level::notice, pg::format("%s is already %s, skipping", label(migration).data(), name(migration.status).data()));
+        return pg::report(pg::Level::notice, pg::format("%s is already %s, skipping", label(migration).data(),
+                                                        name(migration.status).data()));
     if (!pg::settings().enabled)
         pg::raise(Refusal{"55000", "bbm is switched off", {}, "See the setting bbm.enabled."});
     refuse_if_waiting_for_oneself(migration);
@@ -191,8 +216,10 @@ void ensure_finished(std::int64_t id, bool may_finalize) {
     const Step step = apply(migration.status, MigrationEvent::confirm);
     if (step.kind == Step::Kind::moves)
         return store::change_status(migration, MigrationEvent::confirm, step.to, {});
-    pg::raise(Refusal{"55000", pg::format("Expected batched background migration for the given configuration to be marked as 'finished', but it is '%s'",
-                                          name(migration.status).data()),
+    pg::raise(Refusal{"55000",
+                      pg::format("Expected batched background migration for the given configuration to be marked as "
+                                 "'finished', but it is '%s'",
+                                 name(migration.status).data()),
                       configuration(migration),
                       pg::format("Finalize it by running: SELECT bbm.finalize(%lld);", static_cast<long long>(id))});
 }

@@ -19,8 +19,6 @@ namespace bbm {
 
 namespace {
 
-int width(Text text) { return static_cast<int>(text.size()); }
-
 [[noreturn]] void refuse_value(Text message, Text hint = {}) { pg::raise(Refusal{"22023", message, {}, hint}); }
 
 void check_caller() {
@@ -28,7 +26,9 @@ void check_caller() {
         pg::raise(Refusal{"25006", "cannot queue a migration during recovery", {}, "Connect to the primary server."});
     const pg::Role role = pg::current_role();
     if (pg::is_superuser(role.oid) && !pg::settings().allow_superuser_migrations)
-        pg::raise(Refusal{"42501", "superusers cannot queue migrations here", {},
+        pg::raise(Refusal{"42501",
+                          "superusers cannot queue migrations here",
+                          {},
                           "Queue as the owner of the table; see the setting bbm.allow_superuser_migrations."});
     if (!pg::can_log_in(role.oid) && pg::settings().max_workers > 0)
         pg::raise(Refusal{"55000", pg::format("role \"%s\" cannot log in", role.name.data()),
@@ -46,11 +46,12 @@ void check_numbers(const QueueRequest &request) {
     if (request.job_class_name.empty())
         refuse_value("job_class_name must not be empty");
     if (request.batching_strategy != "primary_key")
-        refuse_value(pg::format("unrecognized batching strategy \"%.*s\"", width(request.batching_strategy),
+        refuse_value(pg::format("unrecognized batching strategy \"%.*s\"", pg::width(request.batching_strategy),
                                 request.batching_strategy.data()),
                      "Available strategies: primary_key.");
     if (request.cursor_columns.size() > 1)
-        pg::raise(Refusal{"0A000", "a migration walks by exactly one column", {}, "Name one column in cursor_columns."});
+        pg::raise(
+            Refusal{"0A000", "a migration walks by exactly one column", {}, "Name one column in cursor_columns."});
 }
 
 pg::KeyColumn find_key(const QueueRequest &request) {
@@ -67,12 +68,17 @@ store::JobClass find_job_class(const QueueRequest &request) {
         return {request.job_class_name, request.command, {}, {}, "update_all", 0, {}};
     const auto found = store::load_job_class(request.job_class_name, pg::current_arena());
     if (!found)
-        pg::raise(Refusal{"42704", pg::format("job class \"%.*s\" does not exist", width(request.job_class_name),
-                                              request.job_class_name.data()),
-                          {}, "Give the DML with command => '...', or define the job class with bbm.define()."});
+        pg::raise(Refusal{"42704",
+                          pg::format("job class \"%.*s\" does not exist", pg::width(request.job_class_name),
+                                     request.job_class_name.data()),
+                          {},
+                          "Give the DML with command => '...', or define the job class with bbm.define()."});
     if (found->owner_oid != 0 && !pg::trusts_author(found->owner_oid, found->owner_name))
-        pg::raise(Refusal{"42501", pg::format("job class \"%.*s\" belongs to another role", width(found->name), found->name.data()),
-                          "Its command would run with your rights.", "Define one of your own, or give the DML with command => '...'."});
+        pg::raise(Refusal{
+            "42501",
+            pg::format("job class \"%.*s\" belongs to another role", pg::width(found->name), found->name.data()),
+            "Its command would run with your rights.",
+            "Define one of your own, or give the DML with command => '...'."});
     return *found;
 }
 
@@ -86,8 +92,9 @@ Text render_statement(const QueueRequest &request, const store::JobClass &job_cl
     String &column = make<String>(arena);
     append_identifier(column, key.name);
     String &statement = make<String>(arena);
-    pg::raise_if(render({job_class.command, pg::table_name(request.table), view(column), {arguments.data(), arguments.size()}},
-                        statement, arena));
+    pg::raise_if(
+        render({job_class.command, pg::table_name(request.table), view(column), {arguments.data(), arguments.size()}},
+               statement, arena));
     return view(statement);
 }
 
@@ -95,7 +102,8 @@ Text render_statement(const QueueRequest &request, const store::JobClass &job_cl
 Text combine_scopes(Text of_class, Text of_request) {
     if (of_class.empty() || of_request.empty())
         return of_class.empty() ? of_request : of_class;
-    return pg::format("(%.*s) AND (%.*s)", width(of_class), of_class.data(), width(of_request), of_request.data());
+    return pg::format("(%.*s) AND (%.*s)", pg::width(of_class), of_class.data(), pg::width(of_request),
+                      of_request.data());
 }
 
 // The cheap questions first: what follows analyses and plans the command as the caller.
@@ -114,8 +122,8 @@ bool check_command_text(const pg::RangeCommand &command) {
 }
 
 std::optional<Range> find_range(const QueueRequest &request, const pg::KeyColumn &key, const Migration &migration) {
-    const auto whole = pg::find_whole_range({pg::table_name(request.table), migration.cursor_columns, migration.cursor_types},
-                                            pg::current_arena());
+    const auto whole = pg::find_whole_range(
+        {pg::table_name(request.table), migration.cursor_columns, migration.cursor_types}, pg::current_arena());
     if (!whole)
         return std::nullopt;
     const auto bound = [&](Text given, Key found) -> Key {
@@ -149,7 +157,7 @@ Migration describe(const QueueRequest &request, const pg::KeyColumn &key) {
     m.job_arguments = request.job_arguments;
     m.cursor_columns = single(key.name);
     m.cursor_types = single(key.type_name);
-    m.pace = {request.job_interval.value_or(0),  request.pause.value_or(0), request.batch_size.value_or(0),
+    m.pace = {request.job_interval.value_or(0), request.pause.value_or(0), request.batch_size.value_or(0),
               request.sub_batch_size.value_or(0), request.max_batch_size.value_or(0)};
     m.owner_oid = owner.oid;
     m.owner_name = owner.name;
@@ -164,10 +172,12 @@ MigrationStatus first_status(const Migration &migration, bool start) {
 }
 
 std::int64_t already_queued(const QueueRequest &request, const Migration &migration, std::int64_t id) {
-    const Text message = pg::format("migration \"%.*s\" on table %s is already queued", width(request.job_class_name),
-                                    request.job_class_name.data(), migration.table_name.data());
-    const Text detail = pg::format("It has number %lld, column \"%s\" and job arguments %s.", static_cast<long long>(id),
-                                   migration.column_name.data(), migration.job_arguments.data());
+    const Text message =
+        pg::format("migration \"%.*s\" on table %s is already queued", pg::width(request.job_class_name),
+                   request.job_class_name.data(), migration.table_name.data());
+    const Text detail =
+        pg::format("It has number %lld, column \"%s\" and job arguments %s.", static_cast<long long>(id),
+                   migration.column_name.data(), migration.job_arguments.data());
     if (!request.if_not_exists)
         pg::raise(Refusal{"42710", message, detail,
                           pg::format("Use if_not_exists => true, or remove the old one: SELECT bbm.delete(%lld);",
@@ -197,8 +207,9 @@ void say_queued(const Migration &migration, std::int64_t id) {
         hint = "The table has no rows to handle: the migration is finished.";
     if (migration.status == MigrationStatus::paused)
         hint = pg::format("To start it, run: SELECT bbm.resume(%lld);", static_cast<long long>(id));
-    pg::report(pg::Level::notice, pg::format("queued %s as number %lld", label(migration).data(), static_cast<long long>(id)),
-               detail, hint);
+    pg::report(pg::Level::notice,
+               pg::format("queued %s as number %lld", label(migration).data(), static_cast<long long>(id)), detail,
+               hint);
 }
 
 // Fills the command in with any values, so that a mistyped name is found here and not when it is first used.
@@ -209,10 +220,11 @@ void check_template(const DefineRequest &request) {
     for (const Text name : request.job_arguments) {
         for (const Argument &earlier : arguments)
             if (earlier.name == name)
-                refuse_value(pg::format("job argument \"%.*s\" is declared twice", width(name), name.data()));
+                refuse_value(pg::format("job argument \"%.*s\" is declared twice", pg::width(name), name.data()));
         arguments.push_back({name, any});
     }
-    pg::raise_if(render({request.command, any[0], any[0], {arguments.data(), arguments.size()}}, make<String>(arena), arena));
+    pg::raise_if(
+        render({request.command, any[0], any[0], {arguments.data(), arguments.size()}}, make<String>(arena), arena));
 }
 
 } // namespace
@@ -240,14 +252,15 @@ std::int64_t queue(const QueueRequest &request) {
     Migration migration = describe(request, key);
     migration.statement = render_statement(request, job_class, key);
     migration.scope_to = combine_scopes(job_class.scope_to, request.scope_to);
-    const store::Identity identity = {migration.job_class_name, migration.table_oid, migration.column_name, migration.job_arguments};
+    const store::Identity identity = {migration.job_class_name, migration.table_oid, migration.column_name,
+                                      migration.job_arguments};
     if (const auto existing = store::find_by_identity(identity))
         return already_queued(request, migration, *existing);
     migration.has_placeholders = check_command_text({migration.statement, request.table, key, migration.scope_to});
     migration.range = find_range(request, key, migration);
     migration.status = first_status(migration, request.start);
-    const std::int64_t id = store::insert_migration(
-        {migration, job_class.operation_name, request.batching_strategy, request.priority, pg::estimated_rows(request.table)});
+    const std::int64_t id = store::insert_migration({migration, job_class.operation_name, request.batching_strategy,
+                                                     request.priority, pg::estimated_rows(request.table)});
     if (id == 0) // queued by somebody else in this moment
         return already_queued(request, migration, store::find_by_identity(identity).value_or(0));
     say_queued(migration, id);
@@ -262,26 +275,30 @@ void define(const DefineRequest &request) {
         refuse_value("a job class needs a name and a command");
     for (Text argument : request.job_arguments)
         if (argument.empty() || argument == "table" || argument == "column")
-            refuse_value(pg::format("job argument \"%.*s\" cannot be declared", width(argument), argument.data()),
+            refuse_value(pg::format("job argument \"%.*s\" cannot be declared", pg::width(argument), argument.data()),
                          "{table} and {column} are the migration's own.");
     check_template(request);
     const Text operation = request.operation_name.empty() ? Text("update_all") : request.operation_name;
     const pg::Role owner = pg::current_role();
-    if (!store::insert_job_class({request.name, request.command, request.job_arguments, request.scope_to, operation, owner.oid,
-                                  owner.name}))
-        pg::raise(Refusal{"42710", pg::format("job class \"%.*s\" already exists", width(request.name), request.name.data()), {},
+    if (!store::insert_job_class(
+            {request.name, request.command, request.job_arguments, request.scope_to, operation, owner.oid, owner.name}))
+        pg::raise(Refusal{"42710",
+                          pg::format("job class \"%.*s\" already exists", pg::width(request.name), request.name.data()),
+                          {},
                           "Queued migrations keep their definition: remove the old one with bbm.undefine() first."});
 }
 
 bool undefine(Text name) {
     const auto job_class = store::load_job_class(name, pg::current_arena());
     if (!job_class) {
-        pg::report(pg::Level::notice, pg::format("job class \"%.*s\" does not exist, skipping", width(name), name.data()));
+        pg::report(pg::Level::notice,
+                   pg::format("job class \"%.*s\" does not exist, skipping", pg::width(name), name.data()));
         return false;
     }
     const std::uint32_t owner = job_class->owner_oid == 0 ? 0 : pg::role_named(job_class->owner_name);
     if (owner == 0 || !pg::may_act_as(owner))
-        pg::raise(Refusal{"42501", pg::format("permission denied for job class \"%.*s\"", width(name), name.data()), {}, {}});
+        pg::raise(Refusal{
+            "42501", pg::format("permission denied for job class \"%.*s\"", pg::width(name), name.data()), {}, {}});
     store::delete_job_class(name);
     return true;
 }

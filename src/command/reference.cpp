@@ -10,26 +10,30 @@ namespace bbm {
 
 namespace {
 
-int width(Text text) { return static_cast<int>(text.size()); }
-
 [[noreturn]] void refuse_unknown(Text message, Text job_class_name) {
     const Text similar = store::similar_name(job_class_name, pg::current_arena());
-    const Text hint = similar.empty() || similar == job_class_name ? Text("The queue is shown by: SELECT * FROM bbm.status;")
-                                      : pg::format("Perhaps you meant to reference the migration \"%s\".", similar.data());
+    const Text hint = similar.empty() || similar == job_class_name
+                          ? Text("The queue is shown by: SELECT * FROM bbm.status;")
+                          : pg::format("Perhaps you meant to reference the migration \"%s\".", similar.data());
     pg::raise(Refusal{"42704", message, {}, hint});
 }
 
 Migration check(std::optional<Migration> migration, std::int64_t id) {
     if (!migration)
-        pg::raise(Refusal{"42704", pg::format("migration %lld does not exist", static_cast<long long>(id)), {},
+        pg::raise(Refusal{"42704",
+                          pg::format("migration %lld does not exist", static_cast<long long>(id)),
+                          {},
                           "The queue is shown by: SELECT * FROM bbm.status;"});
     if (!migration->is_home)
-        pg::raise(Refusal{"55000", pg::format("%s was queued on another server or in another database", label(*migration).data()),
-                          "It came with a restore, a clone or an upgrade, and runs nothing here.",
-                          pg::format("To let it run here: SELECT bbm.adopt(%lld);", static_cast<long long>(id))});
+        pg::raise(Refusal{
+            "55000", pg::format("%s was queued on another server or in another database", label(*migration).data()),
+            "It came with a restore, a clone or an upgrade, and runs nothing here.",
+            pg::format("To let it run here: SELECT bbm.adopt(%lld);", static_cast<long long>(id))});
     if (!pg::may_act_as(migration->owner_oid))
-        pg::raise(Refusal{"42501", pg::format("permission denied for %s", label(*migration).data()),
-                          "You must have the rights of its owner.", {}});
+        pg::raise(Refusal{"42501",
+                          pg::format("permission denied for %s", label(*migration).data()),
+                          "You must have the rights of its owner.",
+                          {}});
     return *migration;
 }
 
@@ -39,21 +43,25 @@ std::int64_t resolve_name(Text job_class_name) {
     std::int64_t id = 0;
     const int found = store::find_by_name(job_class_name, id);
     if (found == 0)
-        refuse_unknown(pg::format("migration \"%.*s\" does not exist", width(job_class_name), job_class_name.data()),
-                       job_class_name);
+        refuse_unknown(
+            pg::format("migration \"%.*s\" does not exist", pg::width(job_class_name), job_class_name.data()),
+            job_class_name);
     if (found > 1)
-        pg::raise(Refusal{"42725", pg::format("migration name \"%.*s\" is not unique", width(job_class_name), job_class_name.data()),
-                          pg::format("%d migrations have it.", found), "Use the id that bbm.status shows."});
+        pg::raise(Refusal{
+            "42725",
+            pg::format("migration name \"%.*s\" is not unique", pg::width(job_class_name), job_class_name.data()),
+            pg::format("%d migrations have it.", found), "Use the id that bbm.status shows."});
     return id;
 }
 
 std::int64_t resolve_identity(Text job_class_name, std::uint32_t table, Text column_name, Text job_arguments) {
     const auto id = store::find_by_identity({job_class_name, table, column_name, job_arguments});
     if (!id)
-        refuse_unknown(pg::format("migration \"%.*s\" on table %s, column \"%.*s\" with job arguments %.*s does not exist",
-                                  width(job_class_name), job_class_name.data(), pg::table_name(table).data(),
-                                  width(column_name), column_name.data(), width(job_arguments), job_arguments.data()),
-                       job_class_name);
+        refuse_unknown(
+            pg::format("migration \"%.*s\" on table %s, column \"%.*s\" with job arguments %.*s does not exist",
+                       pg::width(job_class_name), job_class_name.data(), pg::table_name(table).data(),
+                       pg::width(column_name), column_name.data(), pg::width(job_arguments), job_arguments.data()),
+            job_class_name);
     return *id;
 }
 
@@ -67,13 +75,15 @@ Migration lock_for_change(std::int64_t id) {
 }
 
 Text label(const Migration &migration) {
-    return pg::format("migration \"%.*s\"", width(migration.job_class_name), migration.job_class_name.data());
+    return pg::format("migration \"%.*s\"", pg::width(migration.job_class_name), migration.job_class_name.data());
 }
 
 void refuse_transition(const Migration &migration, MigrationEvent event, Text hint) {
-    pg::raise(Refusal{"55000", pg::format("cannot %s %s in status \"%s\"", name(event).data(), label(migration).data(),
-                                          name(migration.status).data()),
-                      {}, hint});
+    pg::raise(Refusal{"55000",
+                      pg::format("cannot %s %s in status \"%s\"", name(event).data(), label(migration).data(),
+                                 name(migration.status).data()),
+                      {},
+                      hint});
 }
 
 } // namespace bbm

@@ -10,8 +10,8 @@ namespace bbm {
 std::int64_t resolve_name(Text job_class_name);
 std::int64_t resolve_identity(Text job_class_name, std::uint32_t table, Text column_name, Text job_arguments);
 
-// The migration, in the current memory context. Raise 42704 if it does not exist, 42501 if the caller has not the rights
-// of its owner. lock_for_change also raises 25006 on a standby, and holds the row until the transaction ends.
+// The migration, in the current memory context. Raise 42704 if it does not exist, 42501 if the caller has not the
+// rights of its owner. lock_for_change also raises 25006 on a standby, and holds the row until the transaction ends.
 Migration require(std::int64_t id);
 Migration lock_for_change(std::int64_t id);
 

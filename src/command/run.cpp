@@ -42,9 +42,12 @@ void check_runnable(std::int64_t id) {
                           "Its command runs with the rights of the session, so only a session of its owner may run it.",
                           pg::format("Connect as role \"%s\".", migration.owner_name.data())});
     if (!is_runnable(migration.status) && !is_done(migration.status))
-        pg::raise(Refusal{"55000", pg::format("cannot run %s in status \"%s\"", label(migration).data(), name(migration.status).data()), {},
-                          pg::format("Run SELECT bbm.%s(%lld); first.", migration.status == MigrationStatus::failed ? "retry" : "resume",
-                                     static_cast<long long>(id))});
+        pg::raise(Refusal{
+            "55000",
+            pg::format("cannot run %s in status \"%s\"", label(migration).data(), name(migration.status).data()),
+            {},
+            pg::format("Run SELECT bbm.%s(%lld); first.",
+                       migration.status == MigrationStatus::failed ? "retry" : "resume", static_cast<long long>(id))});
 }
 
 Run run_until_done(std::int64_t id, const Session &session) {
@@ -70,8 +73,9 @@ void report_failed(std::int64_t id, bool raises) {
     pg::commit_transaction(pg::Durability::relaxed);
     if (!migration)
         return;
-    const Text hint = pg::format("See SELECT * FROM bbm.failures WHERE migration_id = %lld;  then run SELECT bbm.retry(%lld);",
-                                 static_cast<long long>(id), static_cast<long long>(id));
+    const Text hint =
+        pg::format("See SELECT * FROM bbm.failures WHERE migration_id = %lld;  then run SELECT bbm.retry(%lld);",
+                   static_cast<long long>(id), static_cast<long long>(id));
     if (raises)
         pg::raise(Refusal{"55000", message, detail, hint});
     pg::report(pg::Level::warning, message, detail, hint);
@@ -84,7 +88,8 @@ void report_stopped(std::int64_t id) {
         if (!migration)
             pg::report(pg::Level::notice, pg::format("migration %lld was deleted", static_cast<long long>(id)));
         else if (!is_runnable(migration->status))
-            pg::report(pg::Level::notice, pg::format("%s is %s, stopping", label(*migration).data(), name(migration->status).data()));
+            pg::report(pg::Level::notice,
+                       pg::format("%s is %s, stopping", label(*migration).data(), name(migration->status).data()));
     });
 }
 
@@ -107,7 +112,8 @@ Vector<std::int64_t> &find_mine() {
 void run_here(std::optional<std::int64_t> id, std::optional<Micros> max_time) {
     pg::hold_cancel(); // an error that flies resets this by itself
     pg::forget_extension();
-    const Session session = {pg::Cancel::raises, pg::Scope::transaction, true, max_time ? pg::now() + *max_time : kNever};
+    const Session session = {pg::Cancel::raises, pg::Scope::transaction, true,
+                             max_time ? pg::now() + *max_time : kNever};
     if (id) {
         pg::in_transaction(pg::Durability::relaxed, [&] { check_runnable(*id); });
         const Run run = run_until_done(*id, session);

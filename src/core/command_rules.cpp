@@ -6,7 +6,8 @@ namespace {
 
 constexpr char kWrongCommand[] = "22023"; // invalid_parameter_value
 constexpr char kUnsplittable[] = "0A000"; // feature_not_supported
-constexpr Text kUsePlaceholders = "Restrict the command yourself: use $1 and $2 as the first and last key of each range.";
+constexpr Text kUsePlaceholders =
+    "Restrict the command yourself: use $1 and $2 as the first and last key of each range.";
 
 Refusal refuse_split(Text message) {
     return {kUnsplittable, message, "The command would mean something else when it is run range by range.",
@@ -15,14 +16,18 @@ Refusal refuse_split(Text message) {
 
 Refusal check_placeholders(const CommandFacts &facts, bool has_scope) {
     if (facts.has_other_placeholders)
-        return {kWrongCommand, "command uses a parameter other than $1 and $2", {},
+        return {kWrongCommand,
+                "command uses a parameter other than $1 and $2",
+                {},
                 "$1 is the first key of a range and $2 the last."};
     if (!facts.uses_lower || !facts.uses_upper)
         return {kWrongCommand, "command uses only one of $1 and $2",
                 "It would process rows outside of the range in every batch.",
                 "Use both, or neither: without them the range is added by bbm."};
     if (has_scope)
-        return {kWrongCommand, "scope_to cannot be combined with a command that uses $1 and $2", {},
+        return {kWrongCommand,
+                "scope_to cannot be combined with a command that uses $1 and $2",
+                {},
                 "Write the condition into the command."};
     return {};
 }
@@ -30,12 +35,16 @@ Refusal check_placeholders(const CommandFacts &facts, bool has_scope) {
 Refusal check_plain(const CommandFacts &facts) {
     using Kind = CommandFacts::Kind;
     if (facts.kind == Kind::select || facts.kind == Kind::merge)
-        return {kWrongCommand, "command must be UPDATE, DELETE or INSERT ... SELECT, or use $1 and $2", {},
+        return {kWrongCommand,
+                "command must be UPDATE, DELETE or INSERT ... SELECT, or use $1 and $2",
+                {},
                 kUsePlaceholders};
     if (facts.has_set_operations)
         return refuse_split("command uses UNION, INTERSECT or EXCEPT");
     if (!facts.drives_table)
-        return {kWrongCommand, "command does not work on the migration's table", {},
+        return {kWrongCommand,
+                "command does not work on the migration's table",
+                {},
                 "UPDATE or DELETE that table, INSERT from a SELECT of it, or use $1 and $2."};
     if (facts.references > 1)
         return refuse_split("command refers to the migration's table more than once");
@@ -60,16 +69,22 @@ Refusal check_command(const CommandFacts &facts, bool has_scope) {
     if (facts.statements != 1)
         return {kWrongCommand, "command must be exactly one statement", {}, {}};
     if (facts.kind == CommandFacts::Kind::other)
-        return {kWrongCommand, "command must be UPDATE, DELETE, INSERT, MERGE or SELECT", {},
+        return {kWrongCommand,
+                "command must be UPDATE, DELETE, INSERT, MERGE or SELECT",
+                {},
                 "Schema changes belong in the migration tool's own transaction."};
     if (facts.is_rewritten)
-        return {kUnsplittable, "command is changed by rewrite rules", "A rule on one of its tables replaces it or adds to it.",
+        return {kUnsplittable,
+                "command is changed by rewrite rules",
+                "A rule on one of its tables replaces it or adds to it.",
                 {}};
     if (facts.has_cursor_position)
         return {kWrongCommand, "command uses WHERE CURRENT OF", "No other session has that cursor.", {}};
     if (facts.assigns_key)
-        return {kUnsplittable, "command assigns the column that the migration walks by",
-                "A row could be handled twice or not at all.", {}};
+        return {kUnsplittable,
+                "command assigns the column that the migration walks by",
+                "A row could be handled twice or not at all.",
+                {}};
     if (facts.uses_lower || facts.uses_upper || facts.has_other_placeholders)
         return check_placeholders(facts, has_scope);
     return check_plain(facts);

@@ -17,8 +17,8 @@ struct CommandFacts {
     bool assigns_key = false;
     bool is_rewritten = false; // rules turn it into something else than one statement
     bool has_modifying_cte = false;
-    bool has_limit = false;         // these of the SELECT that drives an INSERT
-    bool has_aggregates = false;    // grouping and DISTINCT included
+    bool has_limit = false;      // these of the SELECT that drives an INSERT
+    bool has_aggregates = false; // grouping and DISTINCT included
     bool has_windows = false;
     bool has_set_operations = false;
     bool has_row_locks = false;

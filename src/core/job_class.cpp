@@ -32,7 +32,9 @@ Refusal append_argument(const Template &source, Text name, bool as_literal, Stri
         return append(out, source.column), Refusal{};
     const Argument *argument = find(source, name);
     if (argument == nullptr)
-        return {kWrongTemplate, join(arena, {"command uses the unknown job argument \"", name, "\""}), {},
+        return {kWrongTemplate,
+                join(arena, {"command uses the unknown job argument \"", name, "\""}),
+                {},
                 "Name it in job_arguments; where the array constant '{x}' is meant, write ARRAY['x']."};
     if (argument->values.empty())
         return {kWrongTemplate, join(arena, {"job argument \"", name, "\" is an empty list"}), {}, {}};
@@ -42,7 +44,8 @@ Refusal append_argument(const Template &source, Text name, bool as_literal, Stri
             append(out, ", ");
         first = false;
         if (value.data() == nullptr && !as_literal)
-            return {kWrongTemplate, join(arena, {"job argument \"", name, "\" is null, but is used as a name"}), {}, {}};
+            return {
+                kWrongTemplate, join(arena, {"job argument \"", name, "\" is null, but is used as a name"}), {}, {}};
         if (value.data() == nullptr)
             append(out, "NULL");
         else if (as_literal)
@@ -57,8 +60,8 @@ bool is_name_character(char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
 }
 
-// The name between braces at `start`, or an empty text where no placeholder stands: JSON, arrays and regular expressions
-// in the command ('{1,2}', '{"a": 1}') are left as they are.
+// The name between braces at `start`, or an empty text where no placeholder stands: JSON, arrays and regular
+// expressions in the command ('{1,2}', '{"a": 1}') are left as they are.
 Text placeholder_name(Text command, std::size_t start, bool doubled) {
     std::size_t end = start;
     while (end < command.size() && is_name_character(command[end]))

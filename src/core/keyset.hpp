@@ -7,9 +7,9 @@
 namespace bbm {
 
 struct KeyWalk {
-    Text table;          // qualified and quoted
-    Key columns;         // plain names
-    Key types;           // names that a cast accepts
+    Text table;  // qualified and quoted
+    Key columns; // plain names
+    Key types;   // names that a cast accepts
 };
 
 enum class LowerBound { inclusive, exclusive };

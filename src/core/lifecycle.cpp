@@ -60,12 +60,10 @@ struct JobRule {
 };
 
 constexpr JobRule kJobRules[] = {
-    {J::pending, JE::start, J::running},
-    {J::failed, JE::start, J::running},
+    {J::pending, JE::start, J::running},     {J::failed, JE::start, J::running},
     {J::running, JE::take_over, J::running}, // its owner is gone: the row says running, the lock is free
     {J::running, JE::give_back, J::pending}, // paused or told to stop, with nothing wrong
-    {J::running, JE::succeed, J::succeeded},
-    {J::running, JE::fail, J::failed},
+    {J::running, JE::succeed, J::succeeded}, {J::running, JE::fail, J::failed},
     {J::failed, JE::put_back, J::pending}, // retry: a person wants it tried again
 };
 
@@ -82,7 +80,8 @@ template <class Value, class Names> std::optional<Value> parse_in(const Names &n
 
 // In the order of the enumerations.
 constexpr Text kMigrationStatusNames[] = {"paused", "active", "finished", "failed", "finalizing", "finalized"};
-constexpr Text kMigrationEventNames[] = {"pause", "resume", "finish", "fail", "retry", "finalize", "confirm", "mark_finished"};
+constexpr Text kMigrationEventNames[] = {"pause", "resume",   "finish",  "fail",
+                                         "retry", "finalize", "confirm", "mark_finished"};
 constexpr Text kJobStatusNames[] = {"pending", "running", "failed", "succeeded"};
 constexpr Text kJobEventNames[] = {"start", "take_over", "give_back", "succeed", "fail", "put_back"};
 

@@ -1,4 +1,5 @@
-// The life of a migration and of a job: which event leads from which status to which. This is the only place that knows.
+// The life of a migration and of a job: which event leads from which status to which. This is the only place that
+// knows.
 #pragma once
 
 #include "core/types.hpp"
@@ -11,12 +12,12 @@ namespace bbm {
 enum class MigrationEvent { pause, resume, finish, fail, retry, finalize, confirm, mark_finished };
 enum class JobEvent { start, take_over, give_back, succeed, fail, put_back };
 
-inline constexpr std::array kMigrationStatuses = {MigrationStatus::active,   MigrationStatus::paused,
+inline constexpr std::array kMigrationStatuses = {MigrationStatus::active,     MigrationStatus::paused,
                                                   MigrationStatus::finalizing, MigrationStatus::finished,
-                                                  MigrationStatus::finalized, MigrationStatus::failed};
-inline constexpr std::array kMigrationEvents = {MigrationEvent::pause,    MigrationEvent::resume,  MigrationEvent::finish,
-                                                MigrationEvent::fail,     MigrationEvent::retry,   MigrationEvent::finalize,
-                                                MigrationEvent::confirm,  MigrationEvent::mark_finished};
+                                                  MigrationStatus::finalized,  MigrationStatus::failed};
+inline constexpr std::array kMigrationEvents = {
+    MigrationEvent::pause, MigrationEvent::resume,   MigrationEvent::finish,  MigrationEvent::fail,
+    MigrationEvent::retry, MigrationEvent::finalize, MigrationEvent::confirm, MigrationEvent::mark_finished};
 inline constexpr std::array kJobStatuses = {JobStatus::pending, JobStatus::running, JobStatus::failed,
                                             JobStatus::succeeded};
 inline constexpr std::array kJobEvents = {JobEvent::start,   JobEvent::take_over, JobEvent::give_back,

@@ -10,12 +10,13 @@ constexpr Micros kSecond = 1'000'000;
 constexpr Micros kFirstDelay = kSecond;
 constexpr Micros kLongestDelay = 60 * kSecond;
 constexpr Micros kResourceDelay = 120 * kSecond; // a full disk is not mended in seconds
-constexpr int kReducedTo = 75; // percent of a sub-batch that ran into a time-out; GitLab's factor
+constexpr int kReducedTo = 75;                   // percent of a sub-batch that ran into a time-out; GitLab's factor
 constexpr int kLargestDoubling = 6;              // 2^6 s is beyond kLongestDelay
 
 bool is_class(Text sqlstate, Text prefix) { return sqlstate.substr(0, prefix.size()) == prefix; }
 
-// Waits for others and for weather: doubled per attempt, spread over its upper half so that many jobs do not come back at once.
+// Waits for others and for weather: doubled per attempt, spread over its upper half so that many jobs do not come back
+// at once.
 Micros back_off(int attempts, double jitter) {
     const int doublings = std::clamp(attempts - 1, 0, kLargestDoubling);
     const Micros delay = std::min(kFirstDelay << doublings, kLongestDelay);

@@ -25,8 +25,8 @@ constexpr Micros kLookAtSuspects = 100'000;
 
 Schedule choose(std::span<const Candidate> candidates, Limits limits, Micros now, std::span<int> chosen) {
     Schedule schedule{0, kNever};
-    int running = static_cast<int>(std::count_if(candidates.begin(), candidates.end(),
-                                                 [](const Candidate &one) { return one.live_workers > 0; }));
+    int running = static_cast<int>(
+        std::count_if(candidates.begin(), candidates.end(), [](const Candidate &one) { return one.live_workers > 0; }));
     bool suspect_runs = std::any_of(candidates.begin(), candidates.end(),
                                     [](const Candidate &one) { return one.is_suspect && one.live_workers > 0; });
     for (std::size_t i = 0; i < candidates.size(); ++i) {

@@ -76,8 +76,8 @@ Side side_of(Node *node, int index) {
     const Side side = left != Side::absent ? left : side_of(join->rarg, index);
     if (side == Side::absent || join->jointype == JOIN_INNER)
         return side;
-    const bool kept = (left != Side::absent && join->jointype == JOIN_LEFT) ||
-                      (left == Side::absent && join->jointype == JOIN_RIGHT);
+    const bool kept =
+        (left != Side::absent && join->jointype == JOIN_LEFT) || (left == Side::absent && join->jointype == JOIN_RIGHT);
     return kept ? side : Side::outer;
 }
 
@@ -113,7 +113,8 @@ Target find_target(Query *query, Oid table) {
     if (select == nullptr)
         return {query, 0};
     const int index = index_of_table(select, table);
-    return {select, index != 0 && side_of(reinterpret_cast<Node *>(select->jointree), index) != Side::absent ? index : 0};
+    return {select,
+            index != 0 && side_of(reinterpret_cast<Node *>(select->jointree), index) != Side::absent ? index : 0};
 }
 
 CommandFacts::Kind kind_of(const Query *query) {
@@ -192,8 +193,9 @@ Node *key_condition(const RangeCommand &command, int index, StrategyNumber strat
     bound->paramtypmod = -1;
     bound->paramcollid = get_typcollation(type);
     bound->location = -1;
-    Expr *condition = make_opclause(comparison_operator(type, strategy), BOOLOID, false, reinterpret_cast<Expr *>(column),
-                                    reinterpret_cast<Expr *>(bound), InvalidOid, collation);
+    Expr *condition =
+        make_opclause(comparison_operator(type, strategy), BOOLOID, false, reinterpret_cast<Expr *>(column),
+                      reinterpret_cast<Expr *>(bound), InvalidOid, collation);
     set_opfuncid(reinterpret_cast<OpExpr *>(condition));
     return reinterpret_cast<Node *>(condition);
 }
@@ -231,11 +233,11 @@ bool is_star(const Node *value) {
 Node *parse_condition(const char *scope) {
     const List *statements = raw_parser(scope, RAW_PARSE_PLPGSQL_EXPR);
     const auto *select = reinterpret_cast<SelectStmt *>(linitial_node(RawStmt, statements)->stmt);
-    const bool plain = list_length(statements) == 1 && list_length(select->targetList) == 1 && select->fromClause == NIL &&
-                       select->whereClause == nullptr && select->groupClause == NIL && select->havingClause == nullptr &&
-                       select->windowClause == NIL && select->sortClause == NIL && select->limitCount == nullptr &&
-                       select->limitOffset == nullptr && select->lockingClause == NIL && select->op == SETOP_NONE &&
-                       select->distinctClause == NIL;
+    const bool plain = list_length(statements) == 1 && list_length(select->targetList) == 1 &&
+                       select->fromClause == NIL && select->whereClause == nullptr && select->groupClause == NIL &&
+                       select->havingClause == nullptr && select->windowClause == NIL && select->sortClause == NIL &&
+                       select->limitCount == nullptr && select->limitOffset == nullptr &&
+                       select->lockingClause == NIL && select->op == SETOP_NONE && select->distinctClause == NIL;
     const auto *only = plain ? linitial_node(ResTarget, select->targetList) : nullptr;
     if (!plain || only->name != nullptr || is_star(only->val))
         raise(Refusal{"42601", format("scope_to is not a condition: %s", scope), {}, {}});
@@ -275,8 +277,10 @@ void restrict_to_range(const Watch &watch, Target target) {
             add_scope(command, target);
     } else if (watch.facts == nullptr) {
         // Whoever asks for facts will refuse it. Here it is about to run, over all of whatever table has the name now.
-        raise(Refusal{"42P01", "the command of the migration does not work on the migration's table any more",
-                      "The table was renamed, moved or replaced.", {}});
+        raise(Refusal{"42P01",
+                      "the command of the migration does not work on the migration's table any more",
+                      "The table was renamed, moved or replaced.",
+                      {}});
     }
 }
 

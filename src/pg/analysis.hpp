@@ -8,15 +8,15 @@
 namespace bbm::pg {
 
 struct Watch {
-    const char *text = nullptr;            // what will be analysed
+    const char *text = nullptr; // what will be analysed
     const RangeCommand *command = nullptr;
-    CommandFacts *facts = nullptr;         // without, nothing is collected, and a command that cannot be restricted raises
-    int times = 0;                         // how often it came by: a restriction that was not added must never be run
+    CommandFacts *facts = nullptr; // without, nothing is collected, and a command that cannot be restricted raises
+    int times = 0;                 // how often it came by: a restriction that was not added must never be run
 };
 
-// Two at a time at the most: the engine's prepared command, and one that is looked at in passing (queue, explain), maybe
-// by a trigger of the former. What they point to stays valid until nullptr is given, or the transaction (in passing: also
-// a subtransaction) is aborted, which ends the watch by itself.
+// Two at a time at the most: the engine's prepared command, and one that is looked at in passing (queue, explain),
+// maybe by a trigger of the former. What they point to stays valid until nullptr is given, or the transaction (in
+// passing: also a subtransaction) is aborted, which ends the watch by itself.
 void watch_prepared(Watch *watch);
 void watch_in_passing(Watch *watch);
 bool is_watched(const Watch &watch);

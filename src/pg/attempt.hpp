@@ -14,8 +14,9 @@ namespace detail {
 bool attempt(void (*body)(void *), void *argument, Arena keep, Failure &failure);
 }
 
-// Cancel requests are live in the body and held when it has ended. Runs the body, which opens and commits its own transaction. On an error the transaction is aborted (which also frees
-// our session locks, see locks.hpp) and the error comes back, copied into `keep`. Not to be nested.
+// Cancel requests are live in the body and held when it has ended. Runs the body, which opens and commits its own
+// transaction. On an error the transaction is aborted (which also frees our session locks, see locks.hpp) and the error
+// comes back, copied into `keep`. Not to be nested.
 template <class Body> std::optional<Failure> attempt(Arena keep, Body &&body) {
     static_assert(std::is_trivially_destructible_v<std::remove_reference_t<Body>>);
     using Plain = std::remove_reference_t<Body>;

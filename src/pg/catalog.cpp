@@ -93,27 +93,37 @@ AttrNumber primary_key_column(Relation table) {
 
 Refusal find_key_in(Relation table, Text column, KeyColumn &key) {
     const char *table_text = RelationGetRelationName(table);
-    const AttrNumber number = column.empty() ? primary_key_column(table) : get_attnum(RelationGetRelid(table), plain(column));
+    const AttrNumber number =
+        column.empty() ? primary_key_column(table) : get_attnum(RelationGetRelid(table), plain(column));
     if (column.empty() && number == InvalidAttrNumber)
-        return {kNoUsableKey, format("table \"%s\" has no single-column primary key to batch over", table_text), {},
+        return {kNoUsableKey,
+                format("table \"%s\" has no single-column primary key to batch over", table_text),
+                {},
                 "Name a column with column_name: it must be NOT NULL and have a unique index of its own."};
     if (number <= 0)
-        return {kUndefinedColumn, format("column \"%s\" of relation \"%s\" does not exist", plain(column), table_text), {}, {}};
+        return {kUndefinedColumn,
+                format("column \"%s\" of relation \"%s\" does not exist", plain(column), table_text),
+                {},
+                {}};
     const Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(table), number - 1);
     if (!attribute->attnotnull)
-        return {kNoUsableKey, format("column \"%s\" of table \"%s\" cannot be batched over", NameStr(attribute->attname), table_text),
+        return {kNoUsableKey,
+                format("column \"%s\" of table \"%s\" cannot be batched over", NameStr(attribute->attname), table_text),
                 "It may be NULL, and a row without a key is in no range.",
                 format("ALTER TABLE %s ALTER COLUMN %s SET NOT NULL;", table_name(RelationGetRelid(table)).data(),
                        quote_identifier(NameStr(attribute->attname)))};
     if (!has_unique_index(table, number))
-        return {kNoUsableKey, format("column \"%s\" of table \"%s\" cannot be batched over", NameStr(attribute->attname), table_text),
+        return {kNoUsableKey,
+                format("column \"%s\" of table \"%s\" cannot be batched over", NameStr(attribute->attname), table_text),
                 "It has no unique index of its own that is valid, complete and not deferrable.",
                 format("CREATE UNIQUE INDEX CONCURRENTLY ON %s (%s);", table_name(RelationGetRelid(table)).data(),
                        quote_identifier(NameStr(attribute->attname)))};
     if (attribute->atttypid != INT2OID && attribute->atttypid != INT4OID && attribute->atttypid != INT8OID)
-        return {kUnsupported, format("column \"%s\" of table \"%s\" has type %s", NameStr(attribute->attname), table_text,
-                                     format_type_be(attribute->atttypid)),
-                "Migrations walk columns of type smallint, integer or bigint.", {}};
+        return {kUnsupported,
+                format("column \"%s\" of table \"%s\" has type %s", NameStr(attribute->attname), table_text,
+                       format_type_be(attribute->atttypid)),
+                "Migrations walk columns of type smallint, integer or bigint.",
+                {}};
     key = {copy(Text(NameStr(attribute->attname)), current_arena()), attribute->atttypid,
            Text(format_type_be(attribute->atttypid)), number};
     return {};
@@ -147,11 +157,14 @@ Refusal check_table(std::uint32_t table) {
     else if (IsCatalogRelation(relation) || IsToastRelation(relation))
         refusal = {kWrongObjectType, format("cannot queue a migration on \"%s\"", name), "It is a system catalog.", {}};
     else if (relation->rd_rel->relpersistence == RELPERSISTENCE_TEMP)
-        refusal = {kWrongObjectType, format("cannot queue a migration on \"%s\"", name),
-                   "It is a temporary table, which no other session can read.", {}};
+        refusal = {kWrongObjectType,
+                   format("cannot queue a migration on \"%s\"", name),
+                   "It is a temporary table, which no other session can read.",
+                   {}};
     else if (has_subclass(table))
         refusal = {kWrongObjectType, format("cannot queue a migration on \"%s\"", name),
-                   "Other tables inherit from it, so that its key is not unique.", "Queue the migration on tables without children."};
+                   "Other tables inherit from it, so that its key is not unique.",
+                   "Queue the migration on tables without children."};
     relation_close(relation, AccessShareLock);
     return refusal;
 }

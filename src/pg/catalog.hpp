@@ -18,8 +18,8 @@ struct KeyColumn {
     std::int16_t number = 0;
 };
 
-// The column to walk by: the named one, or that of the primary key when the name is empty. It must be NOT NULL and carry
-// a unique index of its own, so that a range of its values is a range of rows.
+// The column to walk by: the named one, or that of the primary key when the name is empty. It must be NOT NULL and
+// carry a unique index of its own, so that a range of its values is a range of rows.
 Refusal find_key(std::uint32_t table, Text column, KeyColumn &key);
 
 // The planner's estimate of the rows, -1 where it has none.

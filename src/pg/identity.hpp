@@ -21,10 +21,11 @@ std::uint32_t role_named(Text name); // 0 if there is none
 // Has the current user the rights of that role? Dropped roles: only superusers.
 bool may_act_as(std::uint32_t role);
 
-std::uint32_t login_role(); // who the client authenticated as, whatever SET ROLE said since
+std::uint32_t login_role();           // who the client authenticated as, whatever SET ROLE said since
 bool can_connect(std::uint32_t role); // to this database
 // May the current user run text that this role wrote, as if it were his own? Only where the author could act as him
-// anyway: himself, a superuser, a member of him. The name must still be that number's: a restored number is another role.
+// anyway: himself, a superuser, a member of him. The name must still be that number's: a restored number is another
+// role.
 bool trusts_author(std::uint32_t role, Text name);
 
 std::int64_t system_identifier();
@@ -40,8 +41,8 @@ bool lock_extension();
 void forget_extension(); // the next call sees it first
 
 enum class Scope { session, transaction };
-// What holds for the user's statement in a session that nobody watches: RLS raises instead of hiding rows, locks are not
-// waited for long, nothing runs in parallel, the search_path is the one the command was queued with.
+// What holds for the user's statement in a session that nobody watches: RLS raises instead of hiding rows, locks are
+// not waited for long, nothing runs in parallel, the search_path is the one the command was queued with.
 void apply_owners_settings(Text search_path, Micros lock_timeout, Scope scope);
 
 } // namespace bbm::pg

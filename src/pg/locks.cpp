@@ -15,8 +15,8 @@ namespace bbm::pg {
 
 namespace {
 
-// Locks of this method are freed by transactions only. A process that ends between two would leave them in shared memory
-// for ever, in the name of whoever gets its slot next.
+// Locks of this method are freed by transactions only. A process that ends between two would leave them in shared
+// memory for ever, in the name of whoever gets its slot next.
 void release_at_exit(int, Datum) {
     AbortOutOfAnyTransaction();
     LockReleaseAll(DEFAULT_LOCKMETHOD, true);

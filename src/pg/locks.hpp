@@ -1,9 +1,10 @@
-// Liveness: a process that does something holds a lock that says so, and the lock goes with the process. These locks are
-// only ever tried, never waited for, so they take part in no deadlock. No timeouts, no leases.
+// Liveness: a process that does something holds a lock that says so, and the lock goes with the process. These locks
+// are only ever tried, never waited for, so they take part in no deadlock. No timeouts, no leases.
 //
-// They are session locks that an aborted transaction frees: after an error in a client's session nothing is left behind,
-// and a worker claims its job anew. SQL cannot reach them (advisory locks use other lock classes), so a user's statement
-// cannot free them either. PostgreSQL itself forgets them when a process ends outside of a transaction; we do not.
+// They are session locks that an aborted transaction frees: after an error in a client's session nothing is left
+// behind, and a worker claims its job anew. SQL cannot reach them (advisory locks use other lock classes), so a user's
+// statement cannot free them either. PostgreSQL itself forgets them when a process ends outside of a transaction; we do
+// not.
 #pragma once
 
 #include <cstdint>

@@ -107,8 +107,8 @@ int see_as_worker(const RangeCommand &command) {
     const int level = NewGUCNestLevel();
     (void)set_config_option("row_security", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
     if (!command.search_path.empty())
-        (void)set_config_option("search_path", c_string(command.search_path), PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
-                                true, 0, false);
+        (void)set_config_option("search_path", c_string(command.search_path), PGC_USERSET, PGC_S_SESSION,
+                                GUC_ACTION_SAVE, true, 0, false);
     return level;
 }
 

@@ -10,8 +10,6 @@ namespace bbm::pg {
 
 namespace {
 
-int length(Text text) { return static_cast<int>(text.size()); }
-
 int sqlstate_code(Text state) {
     if (state.size() != 5)
         return ERRCODE_INTERNAL_ERROR;
@@ -42,19 +40,19 @@ void raise(const Refusal &refusal) {
 }
 
 void raise(const Failure &failure) {
-    ereport(ERROR, (errcode(sqlstate_code(failure.sqlstate)),
-                    errmsg("%.*s", length(failure.message), failure.message.data()),
-                    failure.detail.empty() ? 0 : errdetail("%.*s", length(failure.detail), failure.detail.data()),
-                    failure.hint.empty() ? 0 : errhint("%.*s", length(failure.hint), failure.hint.data()),
-                    // a macro of two calls: the parentheses keep them together
-                    failure.context.empty() ? 0 : (errcontext("%.*s", length(failure.context), failure.context.data()))));
+    ereport(ERROR,
+            (errcode(sqlstate_code(failure.sqlstate)), errmsg("%.*s", width(failure.message), failure.message.data()),
+             failure.detail.empty() ? 0 : errdetail("%.*s", width(failure.detail), failure.detail.data()),
+             failure.hint.empty() ? 0 : errhint("%.*s", width(failure.hint), failure.hint.data()),
+             // a macro of two calls: the parentheses keep them together
+             failure.context.empty() ? 0 : (errcontext("%.*s", width(failure.context), failure.context.data()))));
     pg_unreachable();
 }
 
 void report(Level level, Text message, Text detail, Text hint) {
-    ereport(elevel(level), (errmsg("%.*s", length(message), message.data()),
-                            detail.empty() ? 0 : errdetail("%.*s", length(detail), detail.data()),
-                            hint.empty() ? 0 : errhint("%.*s", length(hint), hint.data())));
+    ereport(elevel(level), (errmsg("%.*s", width(message), message.data()),
+                            detail.empty() ? 0 : errdetail("%.*s", width(detail), detail.data()),
+                            hint.empty() ? 0 : errhint("%.*s", width(hint), hint.data())));
 }
 
 Text format(const char *pattern, ...) {

@@ -16,5 +16,7 @@ void report(Level level, Text message, Text detail = {}, Text hint = {});
 
 // printf into the current memory context.
 Text format(const char *pattern, ...) __attribute__((format(printf, 1, 2)));
+// For "%.*s".
+inline int width(Text text) { return static_cast<int>(text.size()); }
 
 } // namespace bbm::pg

@@ -28,7 +28,8 @@ struct Number {
 };
 
 const Switch kSwitches[] = {
-    {"bbm.enabled", &values.enabled, "Runs batched background migrations; off ends work after the running sub-batches."},
+    {"bbm.enabled", &values.enabled,
+     "Runs batched background migrations; off ends work after the running sub-batches."},
     {"bbm.allow_superuser_migrations", &values.allow_superuser_migrations,
      "Lets superusers queue migrations, which then run with a superuser's rights."},
 };
@@ -40,7 +41,8 @@ const Number kNumbers[] = {
     {"bbm.max_workers", &values.max_workers, 0, 262143, 0, "Greatest number of bbm workers at once; 0 starts none."},
     {"bbm.max_running_migrations", &values.max_running_migrations, 1, 10000, 0,
      "Greatest number of migrations that run at once in a database."},
-    {"bbm.naptime", &values.naptime_s, 1, kDay_s, GUC_UNIT_S, "Longest time between two looks of a scheduler at its tables."},
+    {"bbm.naptime", &values.naptime_s, 1, kDay_s, GUC_UNIT_S,
+     "Longest time between two looks of a scheduler at its tables."},
     {"bbm.target_sub_batch_time", &values.target_sub_batch_time_ms, 1, kDay_ms, GUC_UNIT_MS,
      "Time that a sub-batch should take, which is also how long it locks its rows."},
     {"bbm.lock_timeout", &values.lock_timeout_ms, 0, kDay_ms, GUC_UNIT_MS,
@@ -63,9 +65,9 @@ void define_settings() {
     for (const Number &one : kNumbers)
         DefineCustomIntVariable(one.name, one.meaning, nullptr, one.value, *one.value, one.least, one.most, PGC_SUSET,
                                 one.unit, nullptr, nullptr, nullptr);
-    DefineCustomStringVariable("bbm.databases", "Databases in which the launcher looks for work after a start; empty for all.",
-                               "A comma-separated list.", &values.databases, "", PGC_SIGHUP, GUC_LIST_INPUT, nullptr,
-                               nullptr, nullptr);
+    DefineCustomStringVariable(
+        "bbm.databases", "Databases in which the launcher looks for work after a start; empty for all.",
+        "A comma-separated list.", &values.databases, "", PGC_SIGHUP, GUC_LIST_INPUT, nullptr, nullptr, nullptr);
     MarkGUCPrefixReserved("bbm");
 }
 

@@ -40,7 +40,9 @@ Oid type_of(const Parameter &parameter) {
     return JSONBOID;
 }
 
-Datum text_datum(Text value) { return PointerGetDatum(cstring_to_text_with_len(value.data(), static_cast<int>(value.size()))); }
+Datum text_datum(Text value) {
+    return PointerGetDatum(cstring_to_text_with_len(value.data(), static_cast<int>(value.size())));
+}
 
 Datum key_datum(Key value) {
     Datum *parts = static_cast<Datum *>(palloc(sizeof(Datum) * value.size()));

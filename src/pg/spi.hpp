@@ -1,5 +1,5 @@
-// Statements on bbm's own tables: run as the extension's owner, with search_path pinned and plans kept. The text of such
-// a statement is a constant of the store; nothing a user typed is ever part of it.
+// Statements on bbm's own tables: run as the extension's owner, with search_path pinned and plans kept. The text of
+// such a statement is a constant of the store; nothing a user typed is ever part of it.
 #pragma once
 
 #include "core/types.hpp"

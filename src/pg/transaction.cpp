@@ -37,7 +37,8 @@ void begin_transaction() {
 
 void commit_transaction(Durability durability) {
     if (durability == Durability::relaxed)
-        (void)set_config_option("synchronous_commit", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
+        (void)set_config_option("synchronous_commit", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0,
+                                false);
     PopActiveSnapshot();
     CommitTransactionCommand();
     MemoryContextSwitchTo(context_of_caller); // commit leaves TopMemoryContext current
@@ -47,8 +48,8 @@ void commit_transaction(Durability durability) {
 
 void leave_callers_transaction(bool is_atomic) {
     if (is_atomic || IsTransactionBlock() || SPI_inside_nonatomic_context())
-        raise(Refusal{"25001", "CALL bbm.run() cannot run inside a transaction block", "It commits after every sub-batch.",
-                      "Run CALL as a single statement."});
+        raise(Refusal{"25001", "CALL bbm.run() cannot run inside a transaction block",
+                      "It commits after every sub-batch.", "Run CALL as a single statement."});
     // PortalContext lives as long as the CALL, and survives the commits.
     MemoryContextSwitchTo(PortalContext);
     HoldPinnedPortals();

@@ -59,8 +59,10 @@ void start_now_or_soon() {
         wake_launcher();
         return;
     }
-    ereport(WARNING, (errmsg("could not start a background worker for bbm"),
-                      errhint("Consider increasing the configuration parameter \"max_worker_processes\", or use CALL bbm.run().")));
+    ereport(
+        WARNING,
+        (errmsg("could not start a background worker for bbm"),
+         errhint("Consider increasing the configuration parameter \"max_worker_processes\", or use CALL bbm.run().")));
 }
 
 void at_transaction_end(XactEvent event, void *) {

@@ -10,7 +10,8 @@ namespace {
 
 pg::Statement insert_statement = {
     "INSERT INTO bbm.job (migration_id, status, min_cursor, max_cursor, batch_size, sub_batch_size, attempts, epoch,"
-    " unproven_starts, started_at) VALUES ($1, 'running', $2, $3, $4, $5, 1, $6, 1, pg_catalog.clock_timestamp()) RETURNING id"};
+    " unproven_starts, started_at) VALUES ($1, 'running', $2, $3, $4, $5, 1, $6, 1, pg_catalog.clock_timestamp()) "
+    "RETURNING id"};
 
 // More than that many open jobs are looked at in turn; all but a handful are failed ones that wait for a person.
 #define BBM_MOST_JOBS "1000"
@@ -23,7 +24,8 @@ pg::Statement unfinished_statement = {
 
 pg::Statement running_statement = {
     "SELECT j.id FROM bbm.migration AS m JOIN bbm.job AS j ON j.migration_id = m.id AND j.status <> 'succeeded'"
-    " WHERE m.table_oid = $1::pg_catalog.oid AND m.status IN ('active', 'finalizing') AND m.id <> $2 AND j.status = 'running'"};
+    " WHERE m.table_oid = $1::pg_catalog.oid AND m.status IN ('active', 'finalizing') AND m.id <> $2 AND j.status = "
+    "'running'"};
 
 // Starts further apart are restarts that somebody planned, not a job that kills its server.
 #define BBM_SUSPICION "'10 minutes'"
@@ -38,9 +40,11 @@ pg::Statement start_statement = {
     " unproven_starts, rows_affected, sub_batches, work_us, longest_us, retry_at"};
 
 #define BBM_CONTROL                                                                                                    \
-    "SELECT m.status, (EXTRACT(epoch FROM m.job_interval) * 1000000)::pg_catalog.int8," \
-    " (EXTRACT(epoch FROM m.pause) * 1000000)::pg_catalog.int8, m.batch_size, m.sub_batch_size, m.max_batch_size, m.row_cost_us," \
-    " j.status = 'running' AND j.epoch = $2 FROM bbm.job AS j JOIN bbm.migration AS m ON m.id = j.migration_id WHERE j.id = $1"
+    "SELECT m.status, (EXTRACT(epoch FROM m.job_interval) * 1000000)::pg_catalog.int8,"                                \
+    " (EXTRACT(epoch FROM m.pause) * 1000000)::pg_catalog.int8, m.batch_size, m.sub_batch_size, m.max_batch_size, "    \
+    "m.row_cost_us,"                                                                                                   \
+    " j.status = 'running' AND j.epoch = $2 FROM bbm.job AS j JOIN bbm.migration AS m ON m.id = j.migration_id WHERE " \
+    "j.id = $1"
 
 pg::Statement load_control_statement = {BBM_CONTROL};
 pg::Statement take_control_statement = {BBM_CONTROL " FOR NO KEY UPDATE OF j SKIP LOCKED"};
@@ -58,20 +62,24 @@ pg::Statement end_statement = {
     " WHERE id = $1 AND epoch = $2 AND status = 'running'"};
 
 pg::Statement transition_statement = {
-    "INSERT INTO bbm.job_transition (migration_id, job_id, from_status, to_status, reason, sqlstate, message, detail, hint,"
+    "INSERT INTO bbm.job_transition (migration_id, job_id, from_status, to_status, reason, sqlstate, message, detail, "
+    "hint,"
     " context, min_key, max_key, attempts, role_name, pid)"
     " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, pg_catalog.pg_backend_pid())"};
 
-pg::Statement add_statement = {
-    "UPDATE bbm.migration AS m SET jobs_succeeded = m.jobs_succeeded + 1, rows_affected = m.rows_affected + j.rows_affected,"
-    " sub_batches = m.sub_batches + j.sub_batches, work_us = m.work_us + j.work_us,"
-    " longest_us = greatest(m.longest_us, j.longest_us), row_cost_us = coalesce(nullif($2, 0), m.row_cost_us) FROM bbm.job AS j WHERE j.id = $1 AND m.id = j.migration_id"};
+pg::Statement add_statement = {"UPDATE bbm.migration AS m SET jobs_succeeded = m.jobs_succeeded + 1, rows_affected = "
+                               "m.rows_affected + j.rows_affected,"
+                               " sub_batches = m.sub_batches + j.sub_batches, work_us = m.work_us + j.work_us,"
+                               " longest_us = greatest(m.longest_us, j.longest_us), row_cost_us = coalesce(nullif($2, "
+                               "0), m.row_cost_us) FROM bbm.job AS j WHERE j.id = $1 AND m.id = j.migration_id"};
 
 pg::Statement put_back_statement = {
-    "WITH back AS (UPDATE bbm.job SET status = 'pending', attempts = 0, retry_at = NULL, unproven_starts = 0, finished_at = NULL"
+    "WITH back AS (UPDATE bbm.job SET status = 'pending', attempts = 0, retry_at = NULL, unproven_starts = 0, "
+    "finished_at = NULL"
     " WHERE migration_id = $1 AND status = 'failed' RETURNING id, migration_id, cursor, min_cursor, max_cursor)"
     " INSERT INTO bbm.job_transition (migration_id, job_id, from_status, to_status, reason, min_key, max_key, attempts,"
-    " role_name, pid) SELECT migration_id, id, 'failed', 'pending', $2, coalesce(cursor, min_cursor), max_cursor, 0, $3,"
+    " role_name, pid) SELECT migration_id, id, 'failed', 'pending', $2, coalesce(cursor, min_cursor), max_cursor, 0, "
+    "$3,"
     " pg_catalog.pg_backend_pid() FROM back"};
 
 struct Transition {
@@ -112,10 +120,11 @@ Job read_job(const pg::Row &row, Arena arena) {
 } // namespace
 
 void insert_running_job(Job &job) {
-    job.epoch = pg::now(); // not 1: a job of the same number, of an extension that was dropped, must not pass for this one
+    job.epoch =
+        pg::now(); // not 1: a job of the same number, of an extension that was dropped, must not pass for this one
     pg::query(insert_statement,
-              {pg::integer(job.migration_id), pg::key(job.range.min), pg::key(job.range.max), pg::integer(job.batch_size),
-               pg::integer(job.sub_batch_size), pg::integer(job.epoch)},
+              {pg::integer(job.migration_id), pg::key(job.range.min), pg::key(job.range.max),
+               pg::integer(job.batch_size), pg::integer(job.sub_batch_size), pg::integer(job.epoch)},
               [&](pg::Row row) { job.id = row.integer(1); });
     job.status = JobStatus::running;
     job.attempts = 1;
@@ -144,8 +153,9 @@ bool start_job(Job &job, JobEvent event, Arena arena) {
                                     pg::text(name(from))},
                                    [&](pg::Row row) { job = read_job(row, arena); }) == 1;
     if (is_ours)
-        record(job, {name(from), name(job.status), event == JobEvent::take_over ? Text("taken over: its process is gone") : Text(),
-                     nullptr, job.range});
+        record(job,
+               {name(from), name(job.status),
+                event == JobEvent::take_over ? Text("taken over: its process is gone") : Text(), nullptr, job.range});
     return is_ours;
 }
 
@@ -160,23 +170,27 @@ static std::optional<Control> control_by(pg::Statement &statement, const Job &jo
     return control;
 }
 
-std::optional<Control> take_control(const Job &job, Arena arena) { return control_by(take_control_statement, job, arena); }
-std::optional<Control> load_control(const Job &job, Arena arena) { return control_by(load_control_statement, job, arena); }
+std::optional<Control> take_control(const Job &job, Arena arena) {
+    return control_by(take_control_statement, job, arena);
+}
+std::optional<Control> load_control(const Job &job, Arena arena) {
+    return control_by(load_control_statement, job, arena);
+}
 
 bool advance_job(const Job &job, const Counters &step) {
     return pg::execute(advance_statement,
-                       {pg::integer(job.id), pg::integer(job.epoch), pg::key(job.cursor), pg::integer(job.sub_batch_size),
-                        pg::integer(step.rows_affected), pg::integer(step.sub_batches), pg::integer(step.work),
-                        pg::integer(step.longest)}) == 1;
+                       {pg::integer(job.id), pg::integer(job.epoch), pg::key(job.cursor),
+                        pg::integer(job.sub_batch_size), pg::integer(step.rows_affected), pg::integer(step.sub_batches),
+                        pg::integer(step.work), pg::integer(step.longest)}) == 1;
 }
 
 bool end_job(const Job &job, const Ending &ending) {
     const JobStatus to = apply(JobStatus::running, ending.event).value();
-    const bool is_ours = pg::execute(end_statement,
-                                     {pg::integer(job.id), pg::integer(job.epoch), pg::text(name(to)),
-                                      pg::timestamp(ending.retry_at.value_or(0)),
-                                      pg::boolean(ending.event == JobEvent::give_back && job.attempts > 0),
-                                      pg::positive(ending.sub_batch_size)}) == 1;
+    const bool is_ours =
+        pg::execute(end_statement, {pg::integer(job.id), pg::integer(job.epoch), pg::text(name(to)),
+                                    pg::timestamp(ending.retry_at.value_or(0)),
+                                    pg::boolean(ending.event == JobEvent::give_back && job.attempts > 0),
+                                    pg::positive(ending.sub_batch_size)}) == 1;
     if (is_ours)
         record(job, {name(JobStatus::running), name(to), ending.reason, ending.failure,
                      ending.met_in.min.empty() ? job.range : ending.met_in});

@@ -17,9 +17,9 @@ Vector<Job> &unfinished_jobs(std::int64_t migration_id, Arena arena);
 // Jobs of other migrations on the same table whose row says running.
 Vector<std::int64_t> &running_on_table(std::uint32_t table_oid, std::int64_t except_migration, Arena arena);
 
-// Marks the job running with the next epoch and counts the start as unproven. The caller holds the job's lock; the struct
-// is brought up to date, since its last owner may have committed after it was read. False if the job was claimed,
-// ended or deleted since.
+// Marks the job running with the next epoch and counts the start as unproven. The caller holds the job's lock; the
+// struct is brought up to date, since its last owner may have committed after it was read. False if the job was
+// claimed, ended or deleted since.
 bool start_job(Job &job, JobEvent event, Arena arena);
 
 // What a worker looks at before each sub-batch.
@@ -43,7 +43,7 @@ struct Ending {
     JobEvent event;
     Text reason = {};
     const Failure *failure = nullptr;
-    Range met_in = {};              // the range of the failing sub-batch
+    Range met_in = {};                   // the range of the failing sub-batch
     std::optional<Micros> retry_at = {}; // only for failed: nothing means not by itself
     int sub_batch_size = 0;              // for the next attempt; 0 leaves it
 };

@@ -10,16 +10,20 @@ namespace {
 #define BBM_MIGRATION_COLUMNS                                                                                          \
     "id, job_class_name, table_oid, table_name, column_name, job_arguments::pg_catalog.text, status, statement, "      \
     "has_placeholders, scope_to, cursor_columns, cursor_types, min_cursor, max_cursor, frontier, "                     \
-    "(EXTRACT(epoch FROM job_interval) * 1000000)::pg_catalog.int8, (EXTRACT(epoch FROM pause) * 1000000)::pg_catalog.int8, " \
-    "batch_size, sub_batch_size, max_batch_size, row_cost_us, owner_oid, owner_name, search_path, next_job_at, home_system, home_database"
+    "(EXTRACT(epoch FROM job_interval) * 1000000)::pg_catalog.int8, (EXTRACT(epoch FROM pause) * "                     \
+    "1000000)::pg_catalog.int8, "                                                                                      \
+    "batch_size, sub_batch_size, max_batch_size, row_cost_us, owner_oid, owner_name, search_path, next_job_at, "       \
+    "home_system, home_database"
 
 pg::Statement insert_statement = {
     "INSERT INTO bbm.migration (job_class_name, table_oid, table_name, column_name, job_arguments, status, statement,"
-    " has_placeholders, scope_to, operation_name, batching_strategy, cursor_columns, cursor_types, min_cursor, max_cursor,"
+    " has_placeholders, scope_to, operation_name, batching_strategy, cursor_columns, cursor_types, min_cursor, "
+    "max_cursor,"
     " total_rows, job_interval, pause, batch_size, sub_batch_size, max_batch_size, priority, owner_oid, owner_name,"
     " search_path, home_system, home_database, active_since, finished_at)"
     " VALUES ($1, $2::pg_catalog.oid, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16,"
-    " $17 * interval '1 microsecond', $18 * interval '1 microsecond', $19, $20, $21, $22, $23::pg_catalog.oid, $24, $25, $26,"
+    " $17 * interval '1 microsecond', $18 * interval '1 microsecond', $19, $20, $21, $22, $23::pg_catalog.oid, $24, "
+    "$25, $26,"
     " $27::pg_catalog.oid, CASE WHEN $6 = 'active' THEN pg_catalog.now() END,"
     " CASE WHEN $6 = 'finished' THEN pg_catalog.now() END)"
     " ON CONFLICT (job_class_name, table_oid, column_name, job_arguments) DO NOTHING RETURNING id"};
@@ -55,7 +59,7 @@ pg::Statement event_statement = {
 pg::Statement cancel_statement = {"UPDATE bbm.migration SET cancel_running = true WHERE id = $1"};
 
 pg::Statement frontier_statement = {"UPDATE bbm.migration SET frontier = $2, next_job_at = $3,"
-    " started_at = coalesce(started_at, pg_catalog.clock_timestamp()) WHERE id = $1"};
+                                    " started_at = coalesce(started_at, pg_catalog.clock_timestamp()) WHERE id = $1"};
 pg::Statement next_job_statement = {
     "UPDATE bbm.migration SET next_job_at = $2 WHERE id = $1 AND next_job_at IS DISTINCT FROM $2"};
 pg::Statement pace_statement = {
@@ -142,16 +146,34 @@ std::int64_t insert_migration(const NewMigration &fresh) {
     const bool is_empty = !m.range;
     std::int64_t id = 0;
     pg::query(insert_statement,
-              {pg::text(m.job_class_name), pg::integer(m.table_oid), pg::text(m.table_name), pg::text(m.column_name),
-               pg::json(m.job_arguments), pg::text(name(m.status)), pg::text(m.statement), pg::boolean(m.has_placeholders),
-               pg::text(m.scope_to), pg::text(fresh.operation_name), pg::text(fresh.batching_strategy),
-               pg::key(m.cursor_columns), pg::key(m.cursor_types), pg::key(is_empty ? Key{} : m.range->min),
+              {pg::text(m.job_class_name),
+               pg::integer(m.table_oid),
+               pg::text(m.table_name),
+               pg::text(m.column_name),
+               pg::json(m.job_arguments),
+               pg::text(name(m.status)),
+               pg::text(m.statement),
+               pg::boolean(m.has_placeholders),
+               pg::text(m.scope_to),
+               pg::text(fresh.operation_name),
+               pg::text(fresh.batching_strategy),
+               pg::key(m.cursor_columns),
+               pg::key(m.cursor_types),
+               pg::key(is_empty ? Key{} : m.range->min),
                pg::key(is_empty ? Key{} : m.range->max),
-               pg::Parameter{.kind = pg::Parameter::Kind::integer, .is_null = fresh.total_rows < 0, .integer = fresh.total_rows},
-               pg::integer(m.pace.job_interval), pg::integer(m.pace.pause), pg::positive(m.pace.batch_size),
-               pg::positive(m.pace.sub_batch_size), pg::positive(m.pace.max_batch_size), pg::integer(fresh.priority),
-               pg::integer(m.owner_oid), pg::text(m.owner_name), pg::text(m.search_path),
-               pg::integer(pg::system_identifier()), pg::integer(pg::current_database())},
+               pg::Parameter{
+                   .kind = pg::Parameter::Kind::integer, .is_null = fresh.total_rows < 0, .integer = fresh.total_rows},
+               pg::integer(m.pace.job_interval),
+               pg::integer(m.pace.pause),
+               pg::positive(m.pace.batch_size),
+               pg::positive(m.pace.sub_batch_size),
+               pg::positive(m.pace.max_batch_size),
+               pg::integer(fresh.priority),
+               pg::integer(m.owner_oid),
+               pg::text(m.owner_name),
+               pg::text(m.search_path),
+               pg::integer(pg::system_identifier()),
+               pg::integer(pg::current_database())},
               [&](pg::Row row) { id = row.integer(1); });
     if (id == 0)
         return 0;
@@ -182,7 +204,8 @@ int find_by_name(Text job_class_name, std::int64_t &id) {
 
 Text similar_name(Text job_class_name, Arena arena) {
     Text similar;
-    pg::query(similar_statement, {pg::text(job_class_name), pg::integer(pg::current_role().oid)}, [&](pg::Row row) { similar = row.text(1, arena); });
+    pg::query(similar_statement, {pg::text(job_class_name), pg::integer(pg::current_role().oid)},
+              [&](pg::Row row) { similar = row.text(1, arena); });
     return similar;
 }
 
@@ -207,10 +230,11 @@ void set_next_job_at(std::int64_t id, Micros when) {
 }
 
 void set_pace(std::int64_t id, const Pace &pace, std::optional<int> priority) {
-    pg::execute(pace_statement,
-                {pg::integer(id), pg::integer(pace.job_interval), pg::integer(pace.pause), pg::positive(pace.batch_size),
-                 pg::positive(pace.sub_batch_size), pg::positive(pace.max_batch_size),
-                 pg::Parameter{.kind = pg::Parameter::Kind::integer, .is_null = !priority, .integer = priority.value_or(0)}});
+    pg::execute(
+        pace_statement,
+        {pg::integer(id), pg::integer(pace.job_interval), pg::integer(pace.pause), pg::positive(pace.batch_size),
+         pg::positive(pace.sub_batch_size), pg::positive(pace.max_batch_size),
+         pg::Parameter{.kind = pg::Parameter::Kind::integer, .is_null = !priority, .integer = priority.value_or(0)}});
 }
 
 bool adopt(std::int64_t id, std::uint32_t owner) {
@@ -223,7 +247,8 @@ void delete_migration(std::int64_t id) { pg::execute(delete_statement, {pg::inte
 std::optional<Failure> last_failure(std::int64_t id, Arena arena) {
     std::optional<Failure> failure;
     pg::query(last_failure_statement, {pg::integer(id)}, [&](pg::Row row) {
-        failure = Failure{row.text(1, arena), row.text(2, arena), row.text(3, arena), row.text(4, arena), row.text(5, arena)};
+        failure =
+            Failure{row.text(1, arena), row.text(2, arena), row.text(3, arena), row.text(4, arena), row.text(5, arena)};
     });
     return failure;
 }
@@ -231,7 +256,10 @@ std::optional<Failure> last_failure(std::int64_t id, Arena arena) {
 std::optional<Observed> observe(std::int64_t id, Arena arena) {
     std::optional<Observed> observed;
     pg::query(observe_statement, {pg::integer(id)}, [&](pg::Row row) {
-        observed = Observed{parse_migration_status(row.text(1, arena)).value_or(MigrationStatus::paused), row.boolean(2), {}, row.integer(4)};
+        observed = Observed{parse_migration_status(row.text(1, arena)).value_or(MigrationStatus::paused),
+                            row.boolean(2),
+                            {},
+                            row.integer(4)};
         if (!row.is_null(3))
             observed->progress = row.real(3);
     });

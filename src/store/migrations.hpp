@@ -42,7 +42,7 @@ int find_by_name(Text job_class_name, std::int64_t &id);
 Text similar_name(Text job_class_name, Arena arena);
 
 struct Cause {
-    Text reason;                        // a person's or bbm's words
+    Text reason; // a person's or bbm's words
     const Failure *failure = nullptr;
     std::int64_t job_id = 0; // the job that met the failure; 0 for none
 };
@@ -55,7 +55,7 @@ void record_event(const Migration &migration, Text event, const Cause &cause, Te
 void ask_for_cancel(std::int64_t id);
 
 void set_frontier(std::int64_t id, Key frontier, Micros next_job_at); // next_job_at 0: now
-void set_next_job_at(std::int64_t id, Micros when); // 0: now
+void set_next_job_at(std::int64_t id, Micros when);                   // 0: now
 void set_pace(std::int64_t id, const Pace &pace, std::optional<int> priority);
 // Makes this server and database its home. False if there is no table of its name.
 bool adopt(std::int64_t id, std::uint32_t owner);

@@ -10,7 +10,8 @@ namespace {
 
 // The lock classes of pg/locks.hpp, as pg_locks shows them.
 #define BBM_JOB_LOCKS                                                                                                  \
-    "FROM pg_catalog.pg_locks AS l JOIN bbm.job AS j ON j.id = (l.classid::pg_catalog.int8 << 32 | l.objid::pg_catalog.int8)" \
+    "FROM pg_catalog.pg_locks AS l JOIN bbm.job AS j ON j.id = (l.classid::pg_catalog.int8 << 32 | "                   \
+    "l.objid::pg_catalog.int8)"                                                                                        \
     " WHERE l.locktype = 'advisory' AND l.objsubid = 4 AND l.granted AND l.database = $1::pg_catalog.oid"
 
 // A job that runs or is pending wants its worker now: the wait between jobs is for new ones.
@@ -19,7 +20,8 @@ pg::Statement candidates_statement = {
     " SELECT m.id, m.table_oid, m.owner_oid, coalesce(live.workers, 0),"
     " CASE WHEN EXISTS (SELECT FROM bbm.job AS j WHERE j.migration_id = m.id AND j.status <> 'succeeded'"
     "                   AND j.status IN ('pending', 'running')) THEN NULL ELSE m.next_job_at END,"
-    " EXISTS (SELECT FROM bbm.job AS j WHERE j.migration_id = m.id AND j.status <> 'succeeded' AND j.unproven_starts > 0)"
+    " EXISTS (SELECT FROM bbm.job AS j WHERE j.migration_id = m.id AND j.status <> 'succeeded' AND j.unproven_starts > "
+    "0)"
     " FROM bbm.migration AS m LEFT JOIN live ON live.migration_id = m.id"
     " WHERE m.status IN ('active', 'finalizing') AND m.home_system = $2 AND m.home_database = $1::pg_catalog.oid"
     " ORDER BY m.priority DESC, m.id"};
@@ -40,9 +42,9 @@ pg::Statement scheduler_statement = {
     "SELECT l.pid FROM pg_catalog.pg_locks AS l WHERE l.locktype = 'advisory' AND l.objsubid = 3 AND l.granted"
     " AND l.database = $1::pg_catalog.oid"};
 
-pg::Statement blocked_statement = {
-    "SELECT s.pid FROM pg_catalog.pg_stat_activity AS s WHERE s.backend_type = 'bbm worker' AND s.datid = $1::pg_catalog.oid"
-    " AND $2::pg_catalog.int4 = ANY (pg_catalog.pg_blocking_pids(s.pid))"};
+pg::Statement blocked_statement = {"SELECT s.pid FROM pg_catalog.pg_stat_activity AS s WHERE s.backend_type = 'bbm "
+                                   "worker' AND s.datid = $1::pg_catalog.oid"
+                                   " AND $2::pg_catalog.int4 = ANY (pg_catalog.pg_blocking_pids(s.pid))"};
 
 pg::Statement has_work_statement = {
     "SELECT id FROM bbm.migration WHERE status IN ('active', 'finalizing') AND home_system = $2"

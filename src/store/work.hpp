@@ -19,10 +19,10 @@ struct Worker {
 };
 Vector<Worker> &live_workers(Arena arena);
 
-int worker_processes();   // of bbm, in all databases
-int scheduler_process();  // that holds this database's scheduler lock; 0 for none
-bool is_blocked_by_me();  // does any bbm worker here wait for a lock that this process holds?
-bool has_work();          // is any migration of this home runnable?
+int worker_processes();  // of bbm, in all databases
+int scheduler_process(); // that holds this database's scheduler lock; 0 for none
+bool is_blocked_by_me(); // does any bbm worker here wait for a lock that this process holds?
+bool has_work();         // is any migration of this home runnable?
 
 // Runnable migrations of the current role, in queue order.
 Vector<std::int64_t> &my_runnable(Arena arena);

@@ -68,10 +68,13 @@ Claim end(const Migration &migration, MigrationEvent event, Text reason) {
 }
 
 Claim suspect(const Migration &migration, const Job &job, int starts) {
-    const Failure failure = {"58000", pg::format("suspected crash: job %lld was started %d times, and its process vanished each time",
-                                                 static_cast<long long>(job.id), starts),
-                             "No sub-batch of it was committed in between.",
-                             "See the server log, then run bbm.retry().", {}};
+    const Failure failure = {
+        "58000",
+        pg::format("suspected crash: job %lld was started %d times, and its process vanished each time",
+                   static_cast<long long>(job.id), starts),
+        "No sub-batch of it was committed in between.",
+        "See the server log, then run bbm.retry().",
+        {}};
     store::end_job(job, {.event = JobEvent::fail, .failure = &failure});
     store::change_status(migration, MigrationEvent::fail, MigrationStatus::failed, {{}, &failure, job.id});
     pg::unlock(pg::LockClass::job, job.id);
@@ -92,11 +95,13 @@ Claim start(const Migration &migration, Job job, Arena arena) {
     return {.kind = Claim::Kind::job, .job = job};
 }
 
-std::optional<pg::NextRange> next_range(const Migration &migration, const pg::KeyQueries &queries, int keys, Arena arena) {
+std::optional<pg::NextRange> next_range(const Migration &migration, const pg::KeyQueries &queries, int keys,
+                                        Arena arena) {
     if (!migration.range)
         return std::nullopt;
     if (migration.frontier.empty())
-        return pg::find_next_range(queries, {LowerBound::inclusive, migration.range->min}, migration.range->max, keys, arena);
+        return pg::find_next_range(queries, {LowerBound::inclusive, migration.range->min}, migration.range->max, keys,
+                                   arena);
     if (std::equal(migration.frontier.begin(), migration.frontier.end(), migration.range->max.begin(),
                    migration.range->max.end()))
         return std::nullopt;
@@ -132,7 +137,8 @@ Claim claim_new_job(const Migration &migration, const pg::KeyQueries &queries, c
                     Arena arena) {
     const int batch_size = next_batch_size(migration.pace);
     const auto found = next_range(migration, queries, batch_size, arena);
-    const bool waits = migration.next_job_at > pg::now() && migration.status != MigrationStatus::finalizing && !skips_delays;
+    const bool waits =
+        migration.next_job_at > pg::now() && migration.status != MigrationStatus::finalizing && !skips_delays;
     if (found && waits)
         return rest(migration, std::min(migration.next_job_at, open.retry_at));
     if (found)

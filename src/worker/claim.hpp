@@ -20,8 +20,8 @@ struct Claim {
     Micros until = 0;
 };
 
-// In an open transaction of the owner's, with the key queries prepared. `migration` is read anew; what is returned lives
-// in the arena.
+// In an open transaction of the owner's, with the key queries prepared. `migration` is read anew; what is returned
+// lives in the arena.
 Claim claim_next_job(Migration &migration, const pg::KeyQueries &keys, bool skips_delays, Arena arena);
 
 } // namespace bbm

@@ -13,6 +13,7 @@
 #include "store/jobs.hpp"
 #include "store/migrations.hpp"
 #include "worker/claim.hpp"
+#include "worker/job_end.hpp"
 #include "worker/sub_batch.hpp"
 
 #include <algorithm>
@@ -60,8 +61,8 @@ pg::KeyQueries key_queries;
 struct Engine {
     const Session *session;
     Migration migration;
-    Micros planned_at;      // by the stopwatch; 0 = the command is not prepared
-    Text last_claim_error;  // its SQLSTATE; said once, not once a second
+    Micros planned_at;     // by the stopwatch; 0 = the command is not prepared
+    Text last_claim_error; // its SQLSTATE; said once, not once a second
 };
 
 // The key may have changed since the migration was queued; then it is refused here and the migration fails.
@@ -72,8 +73,10 @@ void prepare(Engine &engine) {
     const Migration &migration = engine.migration;
     pg::KeyColumn key;
     pg::raise_if(pg::find_key(migration.table_oid, migration.cursor_columns[0], key));
-    pg::prepare_key_queries(key_queries, {migration.table_name, migration.cursor_columns, migration.cursor_types}, key.type);
-    pg::prepare_command({migration.statement, migration.table_oid, key, migration.scope_to, migration.has_placeholders});
+    pg::prepare_key_queries(key_queries, {migration.table_name, migration.cursor_columns, migration.cursor_types},
+                            key.type);
+    pg::prepare_command(
+        {migration.statement, migration.table_oid, key, migration.scope_to, migration.has_placeholders});
     engine.planned_at = pg::stopwatch();
 }
 
@@ -82,23 +85,6 @@ bool is_out_of_time(const Session &session) { return pg::now() >= session.deadli
 // ---- one job
 
 enum class JobEnd { done, stopped, out_of_time, failed };
-
-void log_long_job(const JobRun &run, Micros duration) {
-    const int limit = pg::settings().log_min_duration_ms;
-    if (limit < 0 || duration < limit * Micros{1000})
-        return;
-    pg::report(pg::Level::log, pg::format("job %lld of migration %lld finished in %.3f ms", static_cast<long long>(run.job.id),
-                                          static_cast<long long>(run.job.migration_id), static_cast<double>(duration) / 1000.0));
-}
-
-bool still_runnable(const JobRun &run) {
-    bool runnable = false;
-    keep_books(*run.session, pg::Durability::relaxed, [&] {
-        const auto control = store::load_control(run.job, pg::current_arena());
-        runnable = control && control->is_mine && is_runnable(control->status) && pg::settings().enabled;
-    });
-    return runnable;
-}
 
 // The pause, whole: a wake-up in between only asks whether there is still something to wait for.
 bool rest(const JobRun &run) {
@@ -140,64 +126,12 @@ JobEnd walk_job(JobRun &run, Failure &failure, Range &tried) {
     }
 }
 
-// ---- after a job: one transaction of bookkeeping
-
-void succeed(const JobRun &run) {
-    keep_books(*run.session, pg::Durability::relaxed, [&] { // the claim that follows is durable, and carries it
-        if (store::lock_migration(run.job.migration_id, pg::current_arena()) &&
-            store::end_job(run.job, {.event = JobEvent::succeed}))
-            store::add_to_migration(run.job, run.size.row_cost_us);
-    });
-}
-
-void give_back(const JobRun &run, Text reason) {
-    keep_books(*run.session, pg::Durability::durable, [&] {
-        if (store::lock_migration(run.job.migration_id, pg::current_arena())) // before the job, as everywhere
-            store::end_job(run.job, {.event = JobEvent::give_back, .reason = reason});
-    });
-}
-
-// One line a failed job; the whole error stands in bbm.failures.
-void log_failure(const JobRun &run, const Failure &failure) {
-    pg::report(pg::Level::log,
-               pg::format("job %lld of migration %lld failed: %s", static_cast<long long>(run.job.id),
-                          static_cast<long long>(run.job.migration_id), failure.message.data()),
-               pg::format("SQLSTATE %s, attempt %d.", failure.sqlstate.data(), run.job.attempts));
-}
-
-void fail(const JobRun &run, const Failure &failure, Range tried) {
-    log_failure(run, failure);
-    const RetryDecision decision = after_failure(failure.sqlstate, run.job.attempts, pg::jitter());
-    keep_books(*run.session, pg::Durability::durable, [&] {
-        const auto migration = store::lock_migration(run.job.migration_id, pg::current_arena());
-        store::Ending ending = {.event = JobEvent::fail,
-                                .failure = &failure,
-                                .met_in = tried,
-                                .sub_batch_size = sub_batch_size_after(failure.sqlstate, run.size.keys)};
-        if (decision.action == RetryDecision::Action::retry_job)
-            ending.retry_at = pg::now() + decision.delay;
-        if (!migration || !store::end_job(run.job, ending) || decision.action != RetryDecision::Action::fail_migration)
-            return;
-        if (apply(migration->status, MigrationEvent::fail).kind == Step::Kind::moves)
-            store::change_status(*migration, MigrationEvent::fail, MigrationStatus::failed, {{}, &failure, run.job.id});
-    });
-}
-
-// A cancelled statement of a migration that was paused is no failure, and in a client's session it is the client's wish.
-void end_failed(const JobRun &run, const Failure &failure, Range tried) {
-    const bool is_cancel = failure.sqlstate == "57014";
-    const bool runnable = still_runnable(run);
-    if (!runnable || (is_cancel && run.session->cancel == pg::Cancel::raises)) {
-        give_back(run, "cancelled");
-        if (runnable)
-            pg::raise(failure);
-        return;
-    }
-    fail(run, failure, tried);
-}
-
 JobEnd run_job(Engine &engine, const Job &job) {
-    JobRun run = {engine.session, &engine.migration, &key_queries, job, {job.sub_batch_size, engine.migration.pace.row_cost_us},
+    JobRun run = {engine.session,
+                  &engine.migration,
+                  &key_queries,
+                  job,
+                  {job.sub_batch_size, engine.migration.pace.row_cost_us},
                   engine.migration.pace};
     const Micros start = pg::stopwatch();
     Failure failure;
@@ -207,8 +141,7 @@ JobEnd run_job(Engine &engine, const Job &job) {
     const JobEnd end = walk_job(run, failure, tried);
     switch (end) {
     case JobEnd::done:
-        succeed(run);
-        log_long_job(run, pg::stopwatch() - start);
+        succeed(run, pg::stopwatch() - start);
         break;
     case JobEnd::stopped:
         give_back(run, pg::settings().enabled ? "stopped" : "bbm.enabled is off");
@@ -238,13 +171,16 @@ void fail_migration(const Engine &engine, const Failure &failure) {
     });
 }
 
-// What keeps a claim from being made (a full disk, a read-only database) keeps it from being written to a table as well.
+// What keeps a claim from being made (a full disk, a read-only database) keeps it from being written to a table as
+// well.
 void say_once(Engine &engine, const Failure &failure) {
     if (engine.last_claim_error == failure.sqlstate)
         return;
     engine.last_claim_error = pg::copy(failure.sqlstate, rooms.migration.arena());
-    pg::report(pg::Level::log, pg::format("migration %lld waits: %s", static_cast<long long>(engine.migration.id), failure.message.data()),
-               pg::format("SQLSTATE %s; it is tried again every second.", failure.sqlstate.data()));
+    pg::report(
+        pg::Level::log,
+        pg::format("migration %lld waits: %s", static_cast<long long>(engine.migration.id), failure.message.data()),
+        pg::format("SQLSTATE %s; it is tried again every second.", failure.sqlstate.data()));
 }
 
 Claim claim(Engine &engine) {

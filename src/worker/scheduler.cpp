@@ -30,8 +30,8 @@ constexpr Micros kShortLife = 1'000'000;
 constexpr Micros kLongestDelay = 60'000'000;
 constexpr int kMostStarts = 64; // in one look; the next follows at once
 
-// A worker this process has started. Not a fact about the migration, only a handle: after a restart of the scheduler the
-// locks in the server tell who works on what.
+// A worker this process has started. Not a fact about the migration, only a handle: after a restart of the scheduler
+// the locks in the server tell who works on what.
 struct Started {
     std::int64_t migration;
     pg::WorkerHandle worker;
@@ -51,7 +51,8 @@ struct Scheduler {
 
 Started *find(Scheduler &scheduler, std::int64_t migration) {
     auto &all = *scheduler.started;
-    const auto found = std::find_if(all.begin(), all.end(), [&](const Started &one) { return one.migration == migration; });
+    const auto found =
+        std::find_if(all.begin(), all.end(), [&](const Started &one) { return one.migration == migration; });
     return found == all.end() ? nullptr : &*found;
 }
 
@@ -65,7 +66,8 @@ void notice_ends(Scheduler &scheduler) {
 }
 
 bool any_running(const Scheduler &scheduler) {
-    return std::any_of(scheduler.started->begin(), scheduler.started->end(), [](const Started &one) { return one.is_running; });
+    return std::any_of(scheduler.started->begin(), scheduler.started->end(),
+                       [](const Started &one) { return one.is_running; });
 }
 
 // The first quick end is normal: a migration with little to do. After that its start is delayed, doubling.
@@ -102,11 +104,20 @@ bool add_own_knowledge(Scheduler &scheduler, Vector<Candidate> &candidates) {
 
 Refusal check_owner(std::uint32_t owner) {
     if (!pg::can_log_in(owner))
-        return {"28000", "the owner of the migration cannot log in any more", "The role was dropped, or has NOLOGIN now.", {}};
+        return {"28000",
+                "the owner of the migration cannot log in any more",
+                "The role was dropped, or has NOLOGIN now.",
+                {}};
     if (!pg::can_connect(owner))
-        return {"42501", "the owner of the migration cannot connect to this database any more", {}, "GRANT CONNECT ON DATABASE."};
+        return {"42501",
+                "the owner of the migration cannot connect to this database any more",
+                {},
+                "GRANT CONNECT ON DATABASE."};
     if (pg::is_superuser(owner) && !pg::settings().allow_superuser_migrations)
-        return {"42501", "migrations of superusers are switched off", {}, "See the setting bbm.allow_superuser_migrations."};
+        return {"42501",
+                "migrations of superusers are switched off",
+                {},
+                "See the setting bbm.allow_superuser_migrations."};
     return {};
 }
 
@@ -145,7 +156,8 @@ bool start(Scheduler &scheduler, const Candidate &candidate) {
     return worker.handle != nullptr;
 }
 
-// Sleeping workers look at their migration again; those of a migration that is to stop at once have their statement cut.
+// Sleeping workers look at their migration again; those of a migration that is to stop at once have their statement
+// cut.
 void signal_workers() {
     for (const store::Worker &worker : store::live_workers(pg::current_arena())) {
         if (worker.must_cancel)
@@ -192,7 +204,8 @@ void start_workers(Scheduler &scheduler, Look &result) {
     const int free_workers = std::max(settings.max_workers - store::worker_processes(), 0);
     if (schedule.starts > free_workers) // workers of other databases take the room, and do not tell when they leave it
         wait_until(result, pg::now() + kNoSlotRetry);
-    start_all(scheduler, candidates, {chosen, static_cast<std::size_t>(std::min(schedule.starts, free_workers))}, result);
+    start_all(scheduler, candidates, {chosen, static_cast<std::size_t>(std::min(schedule.starts, free_workers))},
+              result);
 }
 
 bool is_switched_on() { return pg::settings().enabled && pg::settings().max_workers > 0; }
@@ -216,7 +229,8 @@ bool work_is_due(Scheduler &scheduler, Micros now) {
         auto &candidates = store::candidates(pg::current_arena());
         (void)add_own_knowledge(scheduler, candidates);
         int chosen[1];
-        due = choose({candidates.data(), candidates.size()}, {pg::settings().max_running_migrations, 1}, now, chosen).starts > 0;
+        due = choose({candidates.data(), candidates.size()}, {pg::settings().max_running_migrations, 1}, now, chosen)
+                  .starts > 0;
     });
     return due && is_switched_on();
 }

@@ -13,9 +13,15 @@ void check_table_name(const Migration &migration) {
     if (name == migration.table_name)
         return;
     if (name.empty())
-        pg::raise(Refusal{"42P01", pg::format("table %s of the migration does not exist any more", migration.table_name.data()), {}, {}});
-    pg::raise(Refusal{"42P01", pg::format("table %s of the migration is called %s now", migration.table_name.data(), name.data()), {},
-                      "Give it back its name and run bbm.retry(), or delete the migration and queue it anew."});
+        pg::raise(Refusal{"42P01",
+                          pg::format("table %s of the migration does not exist any more", migration.table_name.data()),
+                          {},
+                          {}});
+    pg::raise(
+        Refusal{"42P01",
+                pg::format("table %s of the migration is called %s now", migration.table_name.data(), name.data()),
+                {},
+                "Give it back its name and run bbm.retry(), or delete the migration and queue it anew."});
 }
 
 void begin_as_owner(const Session &session, const Migration &migration) {

@@ -10,9 +10,9 @@ namespace bbm {
 
 struct Session {
     pg::Cancel cancel;
-    pg::Scope settings;   // for how long the owner's settings hold
-    bool skips_delays;    // intervals and pauses: a person waits
-    Micros deadline;      // start no sub-batch after it; kNever without
+    pg::Scope settings; // for how long the owner's settings hold
+    bool skips_delays;  // intervals and pauses: a person waits
+    Micros deadline;    // start no sub-batch after it; kNever without
 };
 
 // Opens a transaction with the owner's settings and the extension locked against DROP. A worker whose extension is gone

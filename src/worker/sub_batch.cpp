@@ -32,12 +32,10 @@ Counters run_timed(const Session &session, Range range) {
     return {rows, 1, work, work};
 }
 
-void raise_taken_over() {
-    pg::raise(Refusal{"40001", "the job was taken over by another process", {}, {}});
-}
+void raise_taken_over() { pg::raise(Refusal{"40001", "the job was taken over by another process", {}, {}}); }
 
-// The first after a claim is durable, so that a crash right after it is not held against the job. After it a crash loses
-// data and cursor together; the claim that follows the last one is durable, and carries it.
+// The first after a claim is durable, so that a crash right after it is not held against the job. After it a crash
+// loses data and cursor together; the claim that follows the last one is durable, and carries it.
 pg::Durability durability(const JobRun &run) {
     return run.is_proven ? pg::Durability::relaxed : pg::Durability::durable;
 }

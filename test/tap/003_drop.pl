@@ -178,7 +178,7 @@ SQL
 	add_counted_table($node, 'postgres', 'deadly', 100);
 	$node->safe_psql('postgres', <<'SQL');
 CREATE FUNCTION die() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN EXECUTE 'COPY (SELECT 1) TO PROGRAM ''kill -9 $PPID'''; PERFORM pg_sleep(600); RETURN NULL; END $$;
+BEGIN EXECUTE 'COPY (SELECT 1) TO PROGRAM ''kill -9 $PPID'''; PERFORM pg_sleep(600); RETURN NULL; END $$; -- # lint: allow
 CREATE TRIGGER die AFTER UPDATE ON deadly FOR EACH ROW WHEN (NEW.id = 1) EXECUTE FUNCTION die();
 SQL
 	my $offset = log_size($node);
@@ -206,7 +206,7 @@ SQL
 	add_counted_table($node, 'postgres', 'slow_innocent', 30);
 	add_counted_table($node, 'postgres', 'deadly_again', 100);
 	$node->safe_psql('postgres', <<'SQL');
-CREATE FUNCTION be_slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(1); RETURN NULL; END $$;
+CREATE FUNCTION be_slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(1); RETURN NULL; END $$; -- # lint: allow
 CREATE TRIGGER slow AFTER UPDATE ON slow_innocent FOR EACH STATEMENT EXECUTE FUNCTION be_slow();
 CREATE TRIGGER die AFTER UPDATE ON deadly_again FOR EACH ROW WHEN (NEW.id = 1) EXECUTE FUNCTION die();
 SQL

@@ -160,8 +160,8 @@ brief "SELECT bbm.queue('package_dependency_count', 'packages', command => 'UPDA
     (SELECT count(*) FROM package_dependencies AS d WHERE d.package_id = packages.id)');"
 
 heading '4. The work, live'
-echo 'demo=# SELECT id, name, status, progress, rows, rows_per_s, eta, workers, note FROM bbm.status;'
-printf -v header '   %2s  %-24s  %-9s %-21s %9s %10s  %-8s %7s  %s' id name status progress rows rows_per_s eta workers note
+echo 'demo=# SELECT * FROM bbm.status;'
+printf -v header '   %2s  %-20s  %-12s  %-9s  %-13s  %10s  %-8s  %s' id name table_name status progress rows_per_s eta note
 [ "$width" = 0 ] || header=${header:0:width-1}
 echo "$header"
 watch_until '(SELECT progress >= 0.4 FROM bbm.migrations WHERE id = 1)'

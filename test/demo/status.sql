@@ -1,3 +1,3 @@
 \pset tuples_only on
-SELECT format('%2s  %-24s  %-9s %-21s %9s %10s  %-8s %7s  %s', id, name, status, progress, rows, rows_per_s, eta, workers, note)
+SELECT format('%2s  %-20s  %-12s  %-9s  %s  %10s  %-8s  %s', id, name, table_name, status, progress, rows_per_s, eta, note)
 FROM bbm.status ORDER BY id

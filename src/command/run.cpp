@@ -29,15 +29,21 @@ struct Outcome {
     Failure failure; // of a failed migration
 };
 
-// Nothing of the caller's is left out: what background workers may do is his as well, and no more.
-void check_runnable(std::int64_t id) {
+void check_session() {
     if (pg::in_recovery())
         pg::raise(Refusal{"25006", "cannot run a migration during recovery", {}, "Connect to the primary server."});
     if (!pg::settings().enabled)
         pg::raise(Refusal{"55000", "bbm is switched off", {}, "See the setting bbm.enabled."});
+    // No fence: a trigger on the role's table could take it back and have the rights of whoever logged in.
+    if (pg::current_role().oid != pg::login_role())
+        pg::raise(Refusal{"42501", "CALL bbm.run() cannot be used after SET ROLE or SET SESSION AUTHORIZATION",
+                          "The commands of migrations run with the rights of the session.",
+                          pg::format("Connect as role \"%s\".", pg::current_role().name.data())});
+}
+
+void check_runnable(std::int64_t id) {
     const Migration migration = require(id);
-    // SET ROLE is no fence: a trigger on the owner's table could take it back and have the rights of whoever logged in.
-    if (migration.owner_oid != pg::current_role().oid || migration.owner_oid != pg::login_role())
+    if (migration.owner_oid != pg::current_role().oid)
         pg::raise(Refusal{"42501", pg::format("permission denied for %s", label(migration).data()),
                           "Its command runs with the rights of the session, so only a session of its owner may run it.",
                           pg::format("Connect as role \"%s\".", migration.owner_name.data())});
@@ -103,7 +109,10 @@ void hand_over() {
 
 Vector<std::int64_t> &find_mine() {
     Vector<std::int64_t> *ids = nullptr;
-    pg::in_transaction(pg::Durability::relaxed, [&] { ids = &store::my_runnable(pg::current_arena()); });
+    pg::in_transaction(pg::Durability::relaxed, [&] {
+        check_session();
+        ids = &store::my_runnable(pg::current_arena());
+    });
     return *ids;
 }
 
@@ -115,7 +124,10 @@ void run_here(std::optional<std::int64_t> id, std::optional<Micros> max_time) {
     const Session session = {pg::Cancel::raises, pg::Scope::transaction, true,
                              max_time ? pg::now() + *max_time : kNever};
     if (id) {
-        pg::in_transaction(pg::Durability::relaxed, [&] { check_runnable(*id); });
+        pg::in_transaction(pg::Durability::relaxed, [&] {
+            check_session();
+            check_runnable(*id);
+        });
         const Run run = run_until_done(*id, session);
         hand_over();
         pg::release_cancel();

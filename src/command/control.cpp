@@ -7,6 +7,7 @@
 #include "pg/catalog.hpp"
 #include "pg/identity.hpp"
 #include "pg/key_query.hpp"
+#include "pg/locks.hpp"
 #include "pg/memory.hpp"
 #include "pg/range_command.hpp"
 #include "pg/report.hpp"
@@ -80,6 +81,7 @@ int retry(std::int64_t id, Text reason) {
 
 bool remove(std::int64_t id, Text reason) {
     const Migration migration = lock_for_change(id);
+    pg::close_migration(id);
     // The scheduler finds the running job in the event and has its statement cut: it would be rolled back anyhow.
     std::int64_t running = 0;
     for (const store::Worker &worker : store::live_workers(pg::current_arena()))

@@ -53,6 +53,20 @@ void unlock(LockClass lock_class, std::int64_t id) {
         (void)LockRelease(&tag, ExclusiveLock, true);
 }
 
+// Whoever looks holds the lock for a moment and waits for nothing meanwhile, so this waits for no longer.
+void close_migration(std::int64_t id) {
+    const LOCKTAG tag = tag_of(LockClass::closing, id);
+    (void)LockAcquire(&tag, ExclusiveLock, false, false);
+}
+
+bool is_closing(std::int64_t id) {
+    const LOCKTAG tag = tag_of(LockClass::closing, id);
+    if (LockAcquire(&tag, ShareLock, false, true) == LOCKACQUIRE_NOT_AVAIL)
+        return true;
+    (void)LockRelease(&tag, ShareLock, false);
+    return false;
+}
+
 bool try_lock_table(std::uint32_t table) { return ConditionalLockRelationOid(table, AccessShareLock); }
 
 void lock_table_for_writing(std::uint32_t table) { LockRelationOid(table, RowExclusiveLock); }

@@ -14,10 +14,16 @@ namespace bbm::pg {
 enum class LockClass : std::uint16_t {
     scheduler = 3, // id: 0. 1 and 2 are SQL's advisory locks
     job = 4,       // id: the job's; the views look for it in pg_locks
+    closing = 5,   // id: the migration's; see close_migration()
 };
 
 bool try_lock(LockClass lock_class, std::int64_t id);
 void unlock(LockClass lock_class, std::int64_t id); // nothing happens if it is not held: an abort may have freed it
+
+// A transaction that is going to delete the migration's rows says so before, until it ends. Sub-batches look for it
+// before they start: one that met the deleted rows at its end would wait there, with the user's rows locked.
+void close_migration(std::int64_t id);
+bool is_closing(std::int64_t id);
 
 // A lock for reading, until the end of the transaction; false instead of waiting behind ALTER TABLE and its like.
 bool try_lock_table(std::uint32_t table);

@@ -39,15 +39,11 @@ pg::Statement start_statement = {
     " RETURNING id, migration_id, status, min_cursor, max_cursor, cursor, batch_size, sub_batch_size, attempts, epoch,"
     " unproven_starts, rows_affected, sub_batches, work_us, longest_us, retry_at"};
 
-#define BBM_CONTROL                                                                                                    \
-    "SELECT m.status, (EXTRACT(epoch FROM m.job_interval) * 1000000)::pg_catalog.int8,"                                \
-    " (EXTRACT(epoch FROM m.pause) * 1000000)::pg_catalog.int8, m.batch_size, m.sub_batch_size, m.max_batch_size, "    \
-    "m.row_cost_us,"                                                                                                   \
-    " j.status = 'running' AND j.epoch = $2 FROM bbm.job AS j JOIN bbm.migration AS m ON m.id = j.migration_id WHERE " \
-    "j.id = $1"
-
-pg::Statement load_control_statement = {BBM_CONTROL};
-pg::Statement take_control_statement = {BBM_CONTROL " FOR NO KEY UPDATE OF j SKIP LOCKED"};
+pg::Statement control_statement = {"SELECT m.status, (EXTRACT(epoch FROM m.job_interval) * 1000000)::pg_catalog.int8,"
+                                   " (EXTRACT(epoch FROM m.pause) * 1000000)::pg_catalog.int8, m.batch_size, "
+                                   "m.sub_batch_size, m.max_batch_size, m.row_cost_us,"
+                                   " j.status = 'running' AND j.epoch = $2 FROM bbm.job AS j JOIN bbm.migration AS m "
+                                   "ON m.id = j.migration_id WHERE j.id = $1"};
 
 pg::Statement advance_statement = {
     "UPDATE bbm.job SET cursor = $3, sub_batch_size = $4, unproven_starts = 0, rows_affected = rows_affected + $5,"
@@ -159,22 +155,15 @@ bool start_job(Job &job, JobEvent event, Arena arena) {
     return is_ours;
 }
 
-static std::optional<Control> control_by(pg::Statement &statement, const Job &job, Arena arena) {
+std::optional<Control> load_control(const Job &job, Arena arena) {
     std::optional<Control> control;
-    pg::query(statement, {pg::integer(job.id), pg::integer(job.epoch)}, [&](pg::Row row) {
+    pg::query(control_statement, {pg::integer(job.id), pg::integer(job.epoch)}, [&](pg::Row row) {
         control = Control{parse_migration_status(row.text(1, arena)).value_or(MigrationStatus::paused),
                           Pace{row.integer(2), row.integer(3), static_cast<int>(row.integer(4)),
                                static_cast<int>(row.integer(5)), static_cast<int>(row.integer(6)), row.real(7)},
                           row.boolean(8)};
     });
     return control;
-}
-
-std::optional<Control> take_control(const Job &job, Arena arena) {
-    return control_by(take_control_statement, job, arena);
-}
-std::optional<Control> load_control(const Job &job, Arena arena) {
-    return control_by(load_control_statement, job, arena);
 }
 
 bool advance_job(const Job &job, const Counters &step) {

@@ -28,10 +28,6 @@ struct Control {
     Pace pace;
     bool is_mine; // the job is running with this epoch
 };
-// Takes the job's row for the rest of the transaction; nothing if it is gone or somebody else is changing it, since
-// waiting for him later, with the user's rows locked, would make others wait as well.
-std::optional<Control> take_control(const Job &job, Arena arena);
-// The same without taking anything.
 std::optional<Control> load_control(const Job &job, Arena arena);
 
 // In the sub-batch's transaction: the cursor, the counters, and the proof that the job does not kill its server.

@@ -50,10 +50,12 @@ void fail(const JobRun &run, const Failure &failure, Range tried) {
 
 } // namespace
 
-bool still_runnable(const JobRun &run) {
+bool still_runnable(JobRun &run) {
     bool runnable = false;
     keep_books(*run.session, pg::Durability::relaxed, [&] {
         const auto control = store::load_control(run.job, pg::current_arena());
+        if (control)
+            follow(run, *control);
         runnable = control && control->is_mine && is_runnable(control->status) && pg::settings().enabled;
     });
     return runnable;
@@ -77,7 +79,7 @@ void give_back(const JobRun &run, Text reason) {
 
 // A cancelled statement of a migration that was paused is no failure, and in a client's session it is the client's
 // wish.
-void end_failed(const JobRun &run, const Failure &failure, Range tried) {
+void end_failed(JobRun &run, const Failure &failure, Range tried) {
     const bool is_cancel = failure.sqlstate == "57014";
     const bool runnable = still_runnable(run);
     if (!runnable || (is_cancel && run.session->cancel == pg::Cancel::raises)) {

@@ -5,13 +5,13 @@
 
 namespace bbm {
 
-// May the job go on? Reads the tables.
-bool still_runnable(const JobRun &run);
+// May the job go on? Reads the tables, and the pace as well.
+bool still_runnable(JobRun &run);
 
 void succeed(const JobRun &run, Micros duration);
 // Paused or told to stop, with nothing wrong: somebody goes on behind the cursor.
 void give_back(const JobRun &run, Text reason);
 // After an error in the range `tried`. Raises it again where it is a client's cancel of his own CALL.
-void end_failed(const JobRun &run, const Failure &failure, Range tried);
+void end_failed(JobRun &run, const Failure &failure, Range tried);
 
 } // namespace bbm

@@ -86,15 +86,17 @@ bool is_out_of_time(const Session &session) { return pg::now() >= session.deadli
 
 enum class JobEnd { done, stopped, out_of_time, failed };
 
-// The pause, whole: a wake-up in between only asks whether there is still something to wait for.
-bool rest(const JobRun &run) {
-    const Micros deadline = std::min(pg::now() + run.pace.pause, run.session->deadline);
-    while (pg::now() < deadline) {
+// The pause, whole: a wake-up in between asks whether there is still something to wait for, and how long.
+bool rest(JobRun &run) {
+    const Micros start = pg::now();
+    for (;;) {
+        const Micros deadline = std::min(start + run.pace.pause, run.session->deadline);
+        if (pg::now() >= deadline)
+            return true;
         pg::sleep_until(deadline, run.session->cancel);
         if (pg::now() < deadline && !still_runnable(run))
             return false;
     }
-    return true;
 }
 
 // Sub-batches until the range is done, or somebody or something stops them.

@@ -73,17 +73,21 @@ SubBatch walk_ranges(JobRun &run, Job &moved, Range &tried, Arena arena) {
 
 } // namespace
 
+void follow(JobRun &run, const store::Control &control) {
+    run.pace = control.pace;
+    if (control.status == MigrationStatus::finalizing)
+        run.pace.pause = 0;
+    run.size.keys = within_cap(run.size.keys, run.pace);
+}
+
 SubBatch run_sub_batch(JobRun &run, Range &tried, Arena arena) {
     begin_as_owner(*run.session, *run.migration);
-    const auto control = store::take_control(run.job, arena);
-    if (!control || !control->is_mine || !is_runnable(control->status))
+    const auto control = store::load_control(run.job, arena);
+    if (pg::is_closing(run.job.migration_id) || !control || !control->is_mine || !is_runnable(control->status))
         return end_without_work(SubBatch::Result::stopped);
     pg::lock_table_for_writing(run.migration->table_oid);
     check_table_name(*run.migration);
-    run.pace = control->pace;
-    if (control->status == MigrationStatus::finalizing)
-        run.pace.pause = 0;
-    run.size.keys = within_cap(run.size.keys, run.pace);
+    follow(run, *control);
     Job moved = run.job;
     const SubBatch result = walk_ranges(run, moved, tried, arena);
     if (result.result == SubBatch::Result::done)

@@ -6,6 +6,7 @@
 #include "core/types.hpp"
 #include "pg/key_query.hpp"
 #include "pg/memory.hpp"
+#include "store/jobs.hpp"
 #include "worker/session.hpp"
 
 namespace bbm {
@@ -31,6 +32,9 @@ struct SubBatch {
     int keys = 0;         // that it spanned; 0 where nobody counted them, at the end of a job
     bool is_last = false; // the job's range is done
 };
+
+// Takes over what a person has changed since.
+void follow(JobRun &run, const store::Control &control);
 
 // Opens and commits its own transaction; raises what the command raises. `tried` tells the range even then.
 SubBatch run_sub_batch(JobRun &run, Range &tried, Arena arena);

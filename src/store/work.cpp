@@ -14,14 +14,16 @@ namespace {
     "l.objid::pg_catalog.int8)"                                                                                        \
     " WHERE l.locktype = 'advisory' AND l.objsubid = 4 AND l.granted AND l.database = $1::pg_catalog.oid"
 
+// A first start is no reason for suspicion while it runs, else whoever starts one job after the other would keep the
+// true suspects from running.
 // A job that runs or is pending wants its worker now: the wait between jobs is for new ones.
 pg::Statement candidates_statement = {
     "WITH live AS MATERIALIZED (SELECT j.migration_id, pg_catalog.count(*) AS workers " BBM_JOB_LOCKS " GROUP BY 1)"
     " SELECT m.id, m.table_oid, m.owner_oid, coalesce(live.workers, 0),"
     " CASE WHEN EXISTS (SELECT FROM bbm.job AS j WHERE j.migration_id = m.id AND j.status <> 'succeeded'"
     "                   AND j.status IN ('pending', 'running')) THEN NULL ELSE m.next_job_at END,"
-    " EXISTS (SELECT FROM bbm.job AS j WHERE j.migration_id = m.id AND j.status <> 'succeeded' AND j.unproven_starts > "
-    "0)"
+    " EXISTS (SELECT FROM bbm.job AS j WHERE j.migration_id = m.id AND j.status <> 'succeeded'"
+    "         AND j.unproven_starts > CASE WHEN live.workers > 0 THEN 1 ELSE 0 END)"
     " FROM bbm.migration AS m LEFT JOIN live ON live.migration_id = m.id"
     " WHERE m.status IN ('active', 'finalizing') AND m.home_system = $2 AND m.home_database = $1::pg_catalog.oid"
     " ORDER BY m.priority DESC, m.id"};

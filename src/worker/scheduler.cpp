@@ -210,11 +210,18 @@ void start_workers(Scheduler &scheduler, Look &result) {
 
 bool is_switched_on() { return pg::settings().enabled && pg::settings().max_workers > 0; }
 
+// The extension is gone. If it was created anew, whoever queued since may have found this process in the way.
+[[noreturn]] void make_way(const Scheduler &scheduler) {
+    pg::unlock(pg::LockClass::scheduler, 0);
+    (void)pg::start_scheduler(scheduler.database);
+    pg::leave();
+}
+
 Look look(Scheduler &scheduler) {
     Look result;
     pg::begin_transaction();
     if (!pg::lock_extension())
-        pg::leave();
+        make_way(scheduler);
     signal_workers();
     if (is_switched_on())
         start_workers(scheduler, result);

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Every floor of tests, from set-up to the kill oracle. The closing line is "N passed, M failed".
 set -uo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 
 passed=0 failed=0
 log=$(mktemp)

@@ -49,7 +49,8 @@ bool pause(std::int64_t id, bool immediate, Text reason) {
     const bool changed = transition(migration, MigrationEvent::pause, reason, {});
     if (immediate) {
         store::ask_for_cancel(id);
-        pg::start_scheduler_at_commit();
+        if (!store::live_workers(pg::current_arena()).empty())
+            pg::signal_workers_at_commit();
     }
     return changed;
 }

@@ -137,8 +137,8 @@ void keep_a_worker(Wait &wait, const store::Observed &observed) {
         pg::raise(Refusal{"55000",
                           pg::format("bbm was switched off while %s was finalized", label(*wait.migration).data()),
                           "It goes on when bbm is switched on again.", "See the setting bbm.enabled."});
-    if (observed.status == MigrationStatus::finalizing)
-        wait.starts = std::min(wait.starts, 1);
+    if (observed.is_live)
+        wait.starts = 1;
     if (has_ended && !observed.is_live && pg::now() - wait.worker_at > kBetweenStarts)
         start_worker(wait);
 }

@@ -341,6 +341,19 @@ bool count_in(Node *node, void *context) {
     return query_tree_walker(query, BBM_WALKER(count_in), context, 0);
 }
 
+bool find_bounds(Node *node, void *context) {
+    if (node == nullptr)
+        return false;
+    if (IsA(node, Query))
+        return query_tree_walker(reinterpret_cast<Query *>(node), BBM_WALKER(find_bounds), context, 0);
+    if (IsA(node, Param)) {
+        const auto *parameter = reinterpret_cast<Param *>(node);
+        if (parameter->paramkind == PARAM_EXTERN && (parameter->paramid == 1 || parameter->paramid == 2))
+            static_cast<bool *>(context)[parameter->paramid - 1] = true;
+    }
+    return expression_tree_walker(node, BBM_WALKER(find_bounds), context);
+}
+
 bool find_parameters(Node *node, void *context) {
     if (node == nullptr)
         return false;
@@ -389,6 +402,17 @@ CommandFacts parse_command(Text command) {
     facts.kind = CommandFacts::Kind::select; // one that can be analysed; which one is told then
     (void)find_parameters(statement, &facts);
     return facts;
+}
+
+bool takes_range(void *plan) {
+    bool found[2] = {};
+    ListCell *source_cell;
+    foreach (source_cell, SPI_plan_get_plan_sources(static_cast<SPIPlanPtr>(plan))) {
+        ListCell *cell;
+        foreach (cell, static_cast<CachedPlanSource *>(lfirst(source_cell))->query_list)
+            (void)find_bounds(static_cast<Node *>(lfirst(cell)), found);
+    }
+    return found[0] && found[1];
 }
 
 void count_references(void *plan, std::uint32_t table, CommandFacts &facts) {

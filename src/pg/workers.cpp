@@ -117,8 +117,11 @@ bool start_scheduler(std::uint32_t database) {
 }
 
 void start_scheduler_at_commit() {
-    if (settings().max_workers == 0 || !settings().enabled)
-        return;
+    if (settings().max_workers > 0 && settings().enabled)
+        signal_workers_at_commit();
+}
+
+void signal_workers_at_commit() {
     if (!callback_registered) {
         RegisterXactCallback(at_transaction_end, nullptr);
         callback_registered = true;

@@ -13,6 +13,8 @@ bool is_preloaded();
 bool start_scheduler(std::uint32_t database);
 // At COMMIT of this transaction: starts a scheduler here, and wakes the one that runs already.
 void start_scheduler_at_commit();
+// The same even where no work is started (bbm.enabled, bbm.max_workers): it cancels what must not go on.
+void signal_workers_at_commit();
 
 enum class Errand : std::int32_t {
     work,     // run the migration

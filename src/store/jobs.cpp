@@ -45,10 +45,12 @@ pg::Statement control_statement = {"SELECT m.status, (EXTRACT(epoch FROM m.job_i
                                    " j.status = 'running' AND j.epoch = $2 FROM bbm.job AS j JOIN bbm.migration AS m "
                                    "ON m.id = j.migration_id WHERE j.id = $1"};
 
+// Without waiting: whoever holds the row is ending the job, and the user's rows are locked here.
 pg::Statement advance_statement = {
-    "UPDATE bbm.job SET cursor = $3, sub_batch_size = $4, unproven_starts = 0, rows_affected = rows_affected + $5,"
-    " sub_batches = sub_batches + $6, work_us = work_us + $7, longest_us = greatest(longest_us, $8)"
-    " WHERE id = $1 AND epoch = $2 AND status = 'running'"};
+    "WITH mine AS (SELECT id FROM bbm.job WHERE id = $1 AND epoch = $2 AND status = 'running' FOR NO KEY UPDATE NOWAIT)"
+    " UPDATE bbm.job AS j SET cursor = $3, sub_batch_size = $4, unproven_starts = 0,"
+    " rows_affected = j.rows_affected + $5, sub_batches = j.sub_batches + $6, work_us = j.work_us + $7,"
+    " longest_us = greatest(j.longest_us, $8) FROM mine WHERE j.id = mine.id"};
 
 pg::Statement end_statement = {
     "UPDATE bbm.job SET status = $3, retry_at = $4, unproven_starts = 0,"

@@ -32,7 +32,7 @@ pg::Statement load_statement = {"SELECT " BBM_MIGRATION_COLUMNS " FROM bbm.migra
 pg::Statement lock_statement = {"SELECT " BBM_MIGRATION_COLUMNS " FROM bbm.migration WHERE id = $1 FOR NO KEY UPDATE"};
 pg::Statement lock_table_statement = {
     "SELECT id FROM bbm.migration WHERE table_oid = $1::pg_catalog.oid AND status IN ('active', 'finalizing')"
-    " ORDER BY id FOR NO KEY UPDATE"};
+    " ORDER BY id FOR NO KEY UPDATE NOWAIT"};
 pg::Statement writer_statement = {"SELECT xmin::pg_catalog.text::pg_catalog.int8 FROM bbm.migration WHERE id = $1"};
 
 pg::Statement identity_statement = {
@@ -81,7 +81,8 @@ pg::Statement last_failure_statement = {
     " ORDER BY occurred_at DESC LIMIT 1",
     pg::Sees::latest};
 pg::Statement observe_statement = {
-    "SELECT status, EXISTS (SELECT FROM bbm.workers AS w WHERE w.migration_id = m.id), progress::pg_catalog.float8,"
+    "SELECT status, EXISTS (SELECT FROM bbm.workers AS w JOIN bbm.migrations AS o ON o.id = w.migration_id"
+    " WHERE o.table_oid = m.table_oid), progress::pg_catalog.float8,"
     " (SELECT pg_catalog.max(e.id) FROM bbm.event AS e WHERE e.migration_id = m.id AND e.event = 'finalize')"
     " FROM bbm.migrations AS m WHERE id = $1",
     pg::Sees::latest};

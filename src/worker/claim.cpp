@@ -85,13 +85,12 @@ Claim suspect(const Migration &migration, const Job &job, int starts) {
 Claim start(const Migration &migration, Job job, Arena arena) {
     if (!pg::try_lock(pg::LockClass::job, job.id))
         return {.kind = Claim::Kind::busy};
-    const int unproven = job.unproven_starts;
     if (!store::start_job(job, job.status == JobStatus::running ? JobEvent::take_over : JobEvent::start, arena)) {
         pg::unlock(pg::LockClass::job, job.id);
         return {.kind = Claim::Kind::busy};
     }
-    if (unproven >= kSuspectedCrashStarts)
-        return suspect(migration, job, unproven);
+    if (job.unproven_starts > kSuspectedCrashStarts)
+        return suspect(migration, job, job.unproven_starts - 1); // this start was none
     return {.kind = Claim::Kind::job, .job = job};
 }
 

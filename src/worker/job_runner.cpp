@@ -26,7 +26,8 @@ namespace {
 constexpr Micros kPlanLifetime = 10'000'000;
 // A failed claim (a lock held by somebody, the bounds not found in time) is tried again after this.
 constexpr Micros kClaimRetry = 1'000'000;
-// A claim that found the table locked.
+// A claim that found the table or the migration locked.
+constexpr Text kLockNotAvailable = "55P03";
 constexpr Micros kTableRetry = 100'000;
 
 // Memory of the run, kept by the process and reset where it is used: after an error nobody has to tidy it up. The two
@@ -213,6 +214,8 @@ Claim claim(Engine &engine) {
     engine.planned_at = 0;
     if (error->sqlstate == "57014" && engine.session->cancel == pg::Cancel::raises)
         pg::raise(*error);
+    if (error->sqlstate == kLockNotAvailable) // somebody pauses, alters or claims in this moment
+        return {.kind = Claim::Kind::rest, .until = pg::now() + kTableRetry};
     const FailureClass failure_class = classify(error->sqlstate);
     if (failure_class == FailureClass::transient || failure_class == FailureClass::resources) {
         say_once(engine, *error);

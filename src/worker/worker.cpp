@@ -13,7 +13,8 @@ namespace bbm {
 
 namespace {
 
-// A worker sleeps through a shorter rest; before a longer one it leaves, and the scheduler starts another in time.
+// A worker sleeps through a shorter rest; before a longer one it leaves, and the scheduler starts another in time. One
+// that somebody waits for stays.
 constexpr Micros kShortRest = 2'000'000;
 
 // What a caller of bbm.finalize() cannot do for itself: his transaction is still open, so nobody would see it.
@@ -43,7 +44,9 @@ void run_worker() {
     const Session session = {pg::Cancel::ignored, pg::Scope::session, order.errand == pg::Errand::finalize, kNever};
     for (;;) {
         const Run run = run_migration(order.migration, session);
-        if (run.outcome != Run::Outcome::resting || run.until - pg::now() > kShortRest)
+        const bool rests = run.outcome == Run::Outcome::resting;
+        const bool is_short = run.until - pg::now() <= kShortRest || order.errand == pg::Errand::finalize;
+        if (!rests || !is_short)
             pg::leave();
         pg::sleep_until(run.until, session.cancel);
     }

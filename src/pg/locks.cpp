@@ -67,7 +67,7 @@ bool is_closing(std::int64_t id) {
     return false;
 }
 
-bool try_lock_table(std::uint32_t table) { return ConditionalLockRelationOid(table, AccessShareLock); }
+bool try_lock_table(std::uint32_t table) { return ConditionalLockRelationOid(table, RowExclusiveLock); }
 
 void lock_table_for_writing(std::uint32_t table) { LockRelationOid(table, RowExclusiveLock); }
 

@@ -25,9 +25,9 @@ void unlock(LockClass lock_class, std::int64_t id); // nothing happens if it is 
 void close_migration(std::int64_t id);
 bool is_closing(std::int64_t id);
 
-// A lock for reading, until the end of the transaction; false instead of waiting behind ALTER TABLE and its like.
+// The lock that DML takes, until the end of the transaction; false instead of waiting behind ALTER TABLE and its like.
 bool try_lock_table(std::uint32_t table);
-// The lock that DML takes; waits no longer than lock_timeout. From here on the table keeps its name.
+// The same, waiting; no longer than lock_timeout. From here on the table keeps its name.
 void lock_table_for_writing(std::uint32_t table);
 
 // Does this process hold a lock on the table that DML of another process would have to wait for?

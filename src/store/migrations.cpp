@@ -32,7 +32,7 @@ pg::Statement load_statement = {"SELECT " BBM_MIGRATION_COLUMNS " FROM bbm.migra
 pg::Statement lock_statement = {"SELECT " BBM_MIGRATION_COLUMNS " FROM bbm.migration WHERE id = $1 FOR NO KEY UPDATE"};
 pg::Statement lock_table_statement = {
     "SELECT id FROM bbm.migration WHERE table_oid = $1::pg_catalog.oid AND status IN ('active', 'finalizing')"
-    " ORDER BY id FOR NO KEY UPDATE NOWAIT"};
+    " ORDER BY id FOR NO KEY UPDATE"};
 pg::Statement writer_statement = {"SELECT xmin::pg_catalog.text::pg_catalog.int8 FROM bbm.migration WHERE id = $1"};
 
 pg::Statement identity_statement = {

@@ -157,15 +157,23 @@ bool is_another(const Migration &now, const Migration &known) {
 
 } // namespace
 
-Claim claim_next_job(Migration &migration, const pg::KeyQueries &queries, bool skips_delays, Arena arena) {
+bool lock_for_claim(Migration &migration, Claim &refused, Arena arena) {
     store::lock_runnable_on_table(migration.table_oid);
     const auto fresh = store::lock_migration(migration.id, arena);
-    if (fresh && fresh->status == MigrationStatus::failed)
-        return {.kind = Claim::Kind::failed};
+    if (fresh && fresh->status == MigrationStatus::failed) {
+        refused = {.kind = Claim::Kind::failed};
+        return false;
+    }
     if (!fresh || !fresh->is_home || !is_runnable(fresh->status) || fresh->owner_oid != pg::current_role().oid ||
-        is_another(*fresh, migration))
-        return {.kind = Claim::Kind::stopped};
+        is_another(*fresh, migration)) {
+        refused = {.kind = Claim::Kind::stopped};
+        return false;
+    }
     migration = *fresh;
+    return true;
+}
+
+Claim claim_next_job(const Migration &migration, const pg::KeyQueries &queries, bool skips_delays, Arena arena) {
     if (table_is_busy(migration, arena))
         return {.kind = Claim::Kind::busy};
     const OpenJobs open = look_at(store::unfinished_jobs(migration.id, arena));

@@ -20,8 +20,12 @@ struct Claim {
     Micros until = 0;
 };
 
-// In an open transaction of the owner's, with the key queries prepared. `migration` is read anew; what is returned
-// lives in the arena.
-Claim claim_next_job(Migration &migration, const pg::KeyQueries &keys, bool skips_delays, Arena arena);
+// Locks the migration's row, and those of all runnable migrations of its table, before any lock on the table itself:
+// the order of people who pause a migration and then change its table. Brings `migration` up to date. True if a job of
+// it may be claimed; else `refused` says why not.
+bool lock_for_claim(Migration &migration, Claim &refused, Arena arena);
+
+// After that, with the table locked and the key queries prepared. What is returned lives in the arena.
+Claim claim_next_job(const Migration &migration, const pg::KeyQueries &queries, bool skips_delays, Arena arena);
 
 } // namespace bbm

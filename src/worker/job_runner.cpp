@@ -186,6 +186,19 @@ void say_once(Engine &engine, const Failure &failure) {
         pg::format("SQLSTATE %s; it is tried again every second.", failure.sqlstate.data()));
 }
 
+// In a transaction that it opens. Never waits for the table: people would wait behind the migration's row.
+Claim try_to_claim(Engine &engine, Migration &fresh, Arena arena) {
+    Claim refused;
+    begin_as_owner(*engine.session, engine.migration);
+    if (!lock_for_claim(fresh, refused, arena))
+        return refused;
+    if (!pg::try_lock_table(engine.migration.table_oid))
+        return {.kind = Claim::Kind::rest, .until = pg::now() + kTableRetry};
+    check_table_name(engine.migration);
+    prepare(engine);
+    return claim_next_job(fresh, key_queries, engine.session->skips_delays, arena);
+}
+
 Claim claim(Engine &engine) {
     rooms.job.reset();
     (void)next_turn();
@@ -194,15 +207,7 @@ Claim claim(Engine &engine) {
     Migration fresh = engine.migration;
     const auto error = pg::attempt(arena, [&] {
         pg::check_signals(engine.session->cancel);
-        begin_as_owner(*engine.session, engine.migration);
-        // Behind ALTER TABLE and its like a claim would wait with the migration's row locked, and people behind it.
-        if (!pg::try_lock_table(engine.migration.table_oid)) {
-            claimed = {.kind = Claim::Kind::rest, .until = pg::now() + kTableRetry};
-            return pg::commit_transaction(pg::Durability::relaxed);
-        }
-        check_table_name(engine.migration);
-        prepare(engine);
-        claimed = claim_next_job(fresh, key_queries, engine.session->skips_delays, arena);
+        claimed = try_to_claim(engine, fresh, arena);
         pg::commit_transaction(pg::Durability::durable);
     });
     if (!error) {

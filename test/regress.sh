@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # pg_regress over sql/ and the isolation specs, without background workers (CALL bbm.run does the work); then the specs
 # worker_* with them.
-# Arguments, if any, name the tests to run.
+# Arguments, if any, name the tests to run. BBM_REGRESS_CLUSTER names the private cluster, so that two runs do not meet.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -65,12 +65,12 @@ done
 if [ "$((${#sql[@]} + ${#without_workers[@]}))" -gt 0 ]; then
     start "bbm.max_workers = 0"
     [ "${#sql[@]}" -eq 0 ] ||
-        run "$source_tests/regress/pg_regress" build/regress --inputdir=. --dbname=bbm_regress "${sql[@]}"
-    [ "${#without_workers[@]}" -eq 0 ] || isolation build/isolation "${without_workers[@]}"
+        run "$source_tests/regress/pg_regress" "build/$cluster" --inputdir=. --dbname=bbm_regress "${sql[@]}"
+    [ "${#without_workers[@]}" -eq 0 ] || isolation "build/$cluster-isolation" "${without_workers[@]}"
 fi
 if [ "${#with_workers[@]}" -gt 0 ]; then
     start "bbm.lock_timeout = '1h'"
-    isolation build/isolation-workers "${with_workers[@]}"
+    isolation "build/$cluster-isolation-workers" "${with_workers[@]}"
 fi
 
 echo "regress: $passed passed, $failed failed"

@@ -38,7 +38,7 @@ constexpr int kDay_s = 24 * 60 * 60;
 constexpr int kDay_ms = kDay_s * 1000;
 
 const Number kNumbers[] = {
-    {"bbm.max_workers", &values.max_workers, 0, 262143, 0, "Greatest number of bbm workers at once; 0 starts none."},
+    {"bbm.max_workers", &values.max_workers, 0, 262143, 0, "Greatest number of bbm workers at once; 0 starts none but those that bbm.finalize() waits for."},
     {"bbm.max_running_migrations", &values.max_running_migrations, 1, 10000, 0,
      "Greatest number of migrations that run at once in a database."},
     {"bbm.naptime", &values.naptime_s, 1, kDay_s, GUC_UNIT_S,

@@ -33,7 +33,6 @@ check:
 	test/check.sh
 endif
 
-# The server's own target would run them on any cluster, with workers that make the output depend on time.
 .PHONY: demo unit lint regress installcheck tap torture bench check-headers format clean-objects
 
 # Objects without their packages' "clean", which would take build/ along.
@@ -51,7 +50,7 @@ unit:
 lint:
 	test/lint.sh
 
-# pg_regress and isolation, on private clusters: the one without background workers, the other with them.
+# pg_regress and isolation, on private clusters; on any other, workers would make the output depend on time.
 regress installcheck:
 	test/regress.sh
 

@@ -23,7 +23,6 @@ void *allocate_in(void *context, std::size_t bytes) noexcept {
 Arena Context::arena() const { return {allocate_in, context}; }
 void Context::reset() const { MemoryContextReset(static_cast<MemoryContext>(context)); }
 void Context::enter() const { MemoryContextSwitchTo(static_cast<MemoryContext>(context)); }
-void Context::remove() const { MemoryContextDelete(static_cast<MemoryContext>(context)); }
 
 Context make_context(const char *name) {
     return {AllocSetContextCreateInternal(TopMemoryContext, name, ALLOCSET_DEFAULT_SIZES)};

@@ -12,7 +12,6 @@ struct Context {
     Arena arena() const;
     void reset() const;
     void enter() const; // makes it current
-    void remove() const;
 };
 
 Context make_context(const char *name); // `name` must be a literal

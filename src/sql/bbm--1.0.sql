@@ -57,7 +57,6 @@ CREATE TABLE bbm.migration (
     max_batch_size   integer,
     row_cost_us      double precision NOT NULL DEFAULT 0,
     priority         integer NOT NULL DEFAULT 0,
-    on_hold_until    timestamptz,
     next_job_at      timestamptz,
     -- who and where
     owner_oid        oid NOT NULL,
@@ -315,7 +314,7 @@ COMMENT ON VIEW bbm.workers IS 'the processes that hold a job now';
 CREATE VIEW bbm.migrations WITH (security_barrier) AS
     SELECT m.id, m.job_class_name, m.table_name, m.table_oid, m.column_name, m.job_arguments, m.status, m.status_reason,
            m.statement, m.scope_to, m.operation_name, m.batching_strategy, m.cursor_columns, m.min_cursor, m.max_cursor, m.frontier,
-           m.total_rows, m.job_interval, m.pause, m.batch_size, m.sub_batch_size, m.max_batch_size, m.priority, m.on_hold_until,
+           m.total_rows, m.job_interval, m.pause, m.batch_size, m.sub_batch_size, m.max_batch_size, m.priority,
            m.next_job_at, m.owner_name, m.jobs_succeeded, u.jobs_unfinished, u.jobs_failed,
            m.rows_affected + u.rows_affected AS rows_affected, m.sub_batches + u.sub_batches AS sub_batches,
            (m.work_us + u.work_us) * interval '1 microsecond' AS work_time,
@@ -392,7 +391,6 @@ CREATE VIEW bbm.status WITH (security_barrier) AS
                      WHEN w.workers > 0 THEN w.workers || CASE w.workers WHEN 1 THEN ' worker' ELSE ' workers' END
                      WHEN current_setting('bbm.enabled') = 'off' THEN 'bbm.enabled is off'
                      WHEN current_setting('bbm.max_workers') = '0' THEN 'bbm.max_workers is 0'
-                     WHEN m.on_hold_until > now() THEN 'held until ' || to_char(m.on_hold_until, 'HH24:MI:SS')
                      WHEN m.next_job_at > now() THEN 'next job at ' || to_char(m.next_job_at, 'HH24:MI:SS')
                      WHEN b.blocker IS NOT NULL THEN 'waits for ' || b.blocker
                      WHEN r.running >= current_setting('bbm.max_running_migrations')::integer THEN 'waits for a place'

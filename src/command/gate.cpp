@@ -55,17 +55,6 @@ void refuse_if_blocking(const Migration &migration) {
                           "COMMIT first."});
 }
 
-[[noreturn]] void refuse_failed(const Migration &migration) {
-    const auto failure = store::last_failure(migration.id, pg::current_arena());
-    const Text detail = !failure ? Text("See bbm.events for the reason.")
-                                 : pg::format("The last error was: %s (SQLSTATE %s).", failure->message.data(),
-                                              failure->sqlstate.data());
-    pg::raise(Refusal{
-        "55000", pg::format("%s has failed", label(migration).data()), detail,
-        pg::format("See SELECT * FROM bbm.failures WHERE migration_id = %lld;  then run SELECT bbm.retry(%lld);",
-                   static_cast<long long>(migration.id), static_cast<long long>(migration.id))});
-}
-
 // What changes while somebody waits.
 struct Wait {
     const Migration *migration;
@@ -126,7 +115,7 @@ store::Observed look_at_any(const Wait &wait) {
 store::Observed look(const Wait &wait) {
     const store::Observed observed = look_at_any(wait);
     if (observed.status == MigrationStatus::failed)
-        refuse_failed(*wait.migration);
+        pg::raise(has_failed(*wait.migration));
     return observed;
 }
 

@@ -78,6 +78,17 @@ Text label(const Migration &migration) {
     return pg::format("migration \"%.*s\"", pg::width(migration.job_class_name), migration.job_class_name.data());
 }
 
+Refusal has_failed(const Migration &migration) {
+    const auto failure = store::last_failure(migration.id, pg::current_arena());
+    const Text detail = !failure ? Text("See bbm.events for the reason.")
+                                 : pg::format("The last error was: %s (SQLSTATE %s).", failure->message.data(),
+                                              failure->sqlstate.data());
+    const auto id = static_cast<long long>(migration.id);
+    return {"55000", pg::format("%s has failed", label(migration).data()), detail,
+            pg::format("See SELECT * FROM bbm.failures WHERE migration_id = %lld;  then run SELECT bbm.retry(%lld);",
+                       id, id)};
+}
+
 void refuse_transition(const Migration &migration, MigrationEvent event, Text hint) {
     pg::raise(Refusal{"55000",
                       pg::format("cannot %s %s in status \"%s\"", name(event).data(), label(migration).data(),

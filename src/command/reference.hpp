@@ -17,6 +17,8 @@ Migration lock_for_change(std::int64_t id);
 
 // `migration "x"`, for messages.
 Text label(const Migration &migration);
+// `migration "x" has failed`, 55000, with its last error and what to do.
+Refusal has_failed(const Migration &migration);
 // `cannot <verb> migration "x" in status "y"`, 55000.
 [[noreturn]] void refuse_transition(const Migration &migration, MigrationEvent event, Text hint);
 

@@ -24,11 +24,6 @@ namespace {
 // How long to let another process go on before looking again whether its migration still needs this one.
 constexpr Micros kBusyRetry = 100'000;
 
-struct Outcome {
-    Run run;
-    Failure failure; // of a failed migration
-};
-
 void check_session() {
     if (pg::in_recovery())
         pg::raise(Refusal{"25006", "cannot run a migration during recovery", {}, "Connect to the primary server."});
@@ -68,23 +63,16 @@ Run run_until_done(std::int64_t id, const Session &session) {
 }
 
 void report_failed(std::int64_t id, bool raises) {
-    Text message, detail;
-    pg::begin_transaction();
-    const auto migration = store::load_migration(id, pg::current_arena());
-    const auto failure = store::last_failure(id, pg::current_arena());
-    if (migration)
-        message = pg::format("%s has failed", label(*migration).data());
-    if (failure)
-        detail = pg::format("The last error was: %s (SQLSTATE %s).", failure->message.data(), failure->sqlstate.data());
-    pg::commit_transaction(pg::Durability::relaxed);
-    if (!migration)
+    std::optional<Refusal> failed;
+    pg::in_transaction(pg::Durability::relaxed, [&] {
+        if (const auto migration = store::load_migration(id, pg::current_arena()))
+            failed = has_failed(*migration);
+    });
+    if (!failed)
         return;
-    const Text hint =
-        pg::format("See SELECT * FROM bbm.failures WHERE migration_id = %lld;  then run SELECT bbm.retry(%lld);",
-                   static_cast<long long>(id), static_cast<long long>(id));
     if (raises)
-        pg::raise(Refusal{"55000", message, detail, hint});
-    pg::report(pg::Level::warning, message, detail, hint);
+        pg::raise(*failed);
+    pg::report(pg::Level::warning, failed->message, failed->detail, failed->hint);
 }
 
 // Somebody else ended it: paused, deleted, finished. Saying so spares a search.

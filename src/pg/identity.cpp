@@ -53,8 +53,8 @@ void become_extension_owner() {
     saved_guc_level = NewGUCNestLevel();
     set_option("search_path", "pg_catalog, pg_temp", GUC_ACTION_SAVE);
     set_option("enable_seqscan", "off", GUC_ACTION_SAVE); // the reason stands at spi.cpp's prepare()
-    set_option("enable_bitmapscan", "off",
-               GUC_ACTION_SAVE); // it visits every dead entry of a row that is updated often
+    // A bitmap visits every dead entry of a row that is updated often.
+    set_option("enable_bitmapscan", "off", GUC_ACTION_SAVE);
     SetUserIdAndSecContext(owner,
                            saved_security_context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
 }
@@ -130,8 +130,8 @@ void apply_owners_settings(Text search_path, Micros lock_timeout, Scope scope) {
     set_option("search_path", c_string(search_path), action);
     set_option("lock_timeout", c_string(format("%lld", static_cast<long long>(lock_timeout / 1000))), action);
     set_option("row_security", "off", action);
-    set_option("deadlock_timeout", "100ms",
-               action); // below the default second: we are the victim, not the user's query
+    // Below the default second: we are the victim, not the user's query.
+    set_option("deadlock_timeout", "100ms", action);
     set_option("max_parallel_workers_per_gather", "0", action);
     set_option("jit", "off", action); // compiling costs more than a sub-batch
     if (scope == Scope::transaction)

@@ -138,8 +138,9 @@ Claim claim_new_job(const Migration &migration, const pg::KeyQueries &queries, c
     const auto found = next_range(migration, queries, batch_size, arena);
     const bool waits =
         migration.next_job_at > pg::now() && migration.status != MigrationStatus::finalizing && !skips_delays;
+    // The interval stands in the row already, and must stay there when a failed job is due for a retry before.
     if (found && waits)
-        return rest(migration, std::min(migration.next_job_at, open.retry_at));
+        return {.kind = Claim::Kind::rest, .until = std::min(migration.next_job_at, open.retry_at)};
     if (found)
         return cut(migration, found->range, batch_size);
     if (open.retry_at != kNever)

@@ -431,6 +431,23 @@ SQL
 	is($node->safe_psql('postgres', "SELECT sub_batches FROM bbm.migrations WHERE id = $id"), '2', 'there was one pause');
 }
 
+# ---- the retry of a failed job does not use up the interval of the next one
+{
+	$node->safe_psql('postgres', <<'SQL');
+CREATE TABLE spaced (id int PRIMARY KEY, n int NOT NULL DEFAULT 0);
+INSERT INTO spaced SELECT generate_series(1, 200);
+CREATE SEQUENCE spaced_tries; -- does not roll back
+CREATE FUNCTION spaced_fails_once() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN IF nextval('spaced_tries') = 1 THEN RAISE EXCEPTION 'once' USING ERRCODE = '40001'; END IF; RETURN NULL; END $$;
+CREATE TRIGGER once AFTER UPDATE ON spaced FOR EACH STATEMENT EXECUTE FUNCTION spaced_fails_once();
+SQL
+	my $id = $node->safe_psql('postgres', "SELECT bbm.queue('spaced', 'spaced', command => 'UPDATE spaced SET n = n + 1', batch_size => 100, job_interval => '5s')");
+	status_is('postgres', $id, 'finished', 'a migration with an interval and a job that failed once ends');
+	is($node->safe_psql('postgres', "SELECT max(attempts) FROM bbm.jobs WHERE migration_id = $id"), '2', 'the job was tried again');
+	is($node->safe_psql('postgres', "SELECT max(created_at) - min(created_at) >= '4.9s' FROM bbm.jobs WHERE migration_id = $id"), 't', 'the next job kept its distance');
+	is($node->safe_psql('postgres', 'SELECT min(n), max(n) FROM spaced'), '1|1', 'and every row was handled once');
+}
+
 # ---- a table that is swapped by name
 for my $form ('', ' WHERE id BETWEEN $1 AND $2')
 {

@@ -32,9 +32,12 @@ CREATE TABLE bbm.migration (
     id               bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     job_class_name   text NOT NULL,
     table_oid        oid NOT NULL,
+    table_root       oid NOT NULL,
     table_name       text NOT NULL,
     column_name      text NOT NULL,
     job_arguments    jsonb NOT NULL DEFAULT '[]',
+    generation       integer NOT NULL DEFAULT 1,
+    is_current       boolean NOT NULL DEFAULT true,
     status           text NOT NULL CHECK (status IN ('active', 'paused', 'finalizing', 'finished', 'finalized', 'failed')),
     -- the work, as it was defined when it was queued
     statement        text NOT NULL,
@@ -52,12 +55,19 @@ CREATE TABLE bbm.migration (
     -- the pace
     job_interval     interval NOT NULL DEFAULT '0',
     pause            interval NOT NULL DEFAULT '0',
-    batch_size       integer,
+    batch_size       integer NOT NULL,
+    batch_size_given boolean NOT NULL,
     sub_batch_size   integer,
     max_batch_size   integer,
     row_cost_us      double precision NOT NULL DEFAULT 0,
     priority         integer NOT NULL DEFAULT 0,
     next_job_at      timestamptz,
+    on_hold_until    timestamptz,
+    hold_reason      text,
+    -- what went wrong
+    on_data_error    text NOT NULL DEFAULT 'fail' CHECK (on_data_error IN ('fail', 'quarantine')),
+    recent_jobs      integer NOT NULL DEFAULT 0,
+    bounds_attempts  integer NOT NULL DEFAULT 0,
     -- who and where
     owner_oid        oid NOT NULL,
     owner_name       text NOT NULL,
@@ -78,8 +88,8 @@ CREATE TABLE bbm.migration (
     finished_at      timestamptz
 ) WITH (fillfactor = 70);
 COMMENT ON TABLE bbm.migration IS 'one piece of work over one table; key values are held in their types'' text form';
-CREATE UNIQUE INDEX migration_identity ON bbm.migration (job_class_name, table_oid, column_name, job_arguments);
-CREATE INDEX migration_runnable ON bbm.migration (table_oid, id) WHERE status IN ('active', 'finalizing');
+CREATE UNIQUE INDEX migration_identity ON bbm.migration (job_class_name, table_oid, column_name, job_arguments) WHERE is_current;
+CREATE INDEX migration_runnable ON bbm.migration (table_root, id) WHERE status IN ('active', 'finalizing');
 
 CREATE TABLE bbm.job (
     id              bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -97,7 +107,9 @@ CREATE TABLE bbm.job (
     sub_batches     bigint NOT NULL DEFAULT 0,
     work_us         bigint NOT NULL DEFAULT 0,
     longest_us      bigint NOT NULL DEFAULT 0,
+    elapsed_us      bigint NOT NULL DEFAULT 0,
     retry_at        timestamptz,
+    wants_split     boolean NOT NULL DEFAULT false,
     created_at      timestamptz NOT NULL DEFAULT now(),
     started_at      timestamptz,
     finished_at     timestamptz
@@ -119,6 +131,7 @@ CREATE TABLE bbm.event (
     sqlstate        text,
     message         text,
     detail          text,
+    data            jsonb,
     role_name       text NOT NULL,
     owner_oid       oid NOT NULL,
     home_system     bigint NOT NULL,
@@ -153,10 +166,34 @@ COMMENT ON TABLE bbm.job_transition IS 'what happened to jobs; an error stands h
 CREATE INDEX job_transition_of_migration ON bbm.job_transition (migration_id, id);
 CREATE INDEX job_transition_failures ON bbm.job_transition (migration_id, id) WHERE sqlstate IS NOT NULL;
 
+CREATE TABLE bbm.quarantine (
+    id              bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    migration_id    bigint NOT NULL REFERENCES bbm.migration ON DELETE CASCADE,
+    job_id          bigint NOT NULL,
+    key             text[] NOT NULL,
+    sqlstate        text NOT NULL,
+    message         text NOT NULL,
+    detail          text,
+    hint            text,
+    context         text,
+    attempts        integer NOT NULL,
+    quarantined_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
+    UNIQUE (migration_id, key)
+);
+COMMENT ON TABLE bbm.quarantine IS 'rows that a migration left as they were because its command raises an error for them';
+
+COMMENT ON COLUMN bbm.migration.table_root IS 'the topmost table that it is a partition or a child of: one migration at a time on all of them';
+COMMENT ON COLUMN bbm.migration.generation IS 'rises with bbm.requeue(); the newest one is_current, the others are history';
+COMMENT ON COLUMN bbm.migration.batch_size_given IS 'a person chose batch_size: without an interval it then stays as it is';
+COMMENT ON COLUMN bbm.migration.on_hold_until IS 'no job is started before; hold_reason says why';
+COMMENT ON COLUMN bbm.migration.recent_jobs IS 'jobs that were cut since it became active, for the failure threshold';
+COMMENT ON COLUMN bbm.migration.bounds_attempts IS 'ranges that could not be found in time; each halves the batch, after 3 the filter is left out of the search';
 COMMENT ON COLUMN bbm.migration.frontier IS 'the end of the last job that was cut; NULL before the first';
 COMMENT ON COLUMN bbm.migration.active_since IS 'the last time it became active or finalizing; started_at is the start of the first job';
 COMMENT ON COLUMN bbm.migration.row_cost_us IS 'measured microseconds per key, for the size of the next job and its first sub-batch';
 COMMENT ON COLUMN bbm.migration.home_system IS 'system identifier of the server it was queued on; elsewhere (restore, clone) it does not run';
+COMMENT ON COLUMN bbm.job.elapsed_us IS 'time that processes spent on it, pauses included, holds not; what the optimizer looks at';
+COMMENT ON COLUMN bbm.job.wants_split IS 'the next claim cuts it in two at its middle key';
 COMMENT ON COLUMN bbm.job.epoch IS 'rises with every claim; a process with an older epoch cannot commit';
 COMMENT ON COLUMN bbm.job.unproven_starts IS 'starts since the last committed sub-batch: 3 of them mean a job that kills its server';
 
@@ -171,9 +208,9 @@ CREATE FUNCTION bbm.undefine(name text)
     RETURNS boolean LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_undefine';
 COMMENT ON FUNCTION bbm.undefine(text) IS 'remove a job class; migrations that are queued keep their definition; true if there was one';
 
-CREATE FUNCTION bbm.queue(job_class_name text, table_name regclass, column_name text DEFAULT NULL, job_arguments jsonb DEFAULT '[]', command text DEFAULT NULL, scope_to text DEFAULT NULL, job_interval interval DEFAULT NULL, batch_size integer DEFAULT NULL, sub_batch_size integer DEFAULT NULL, max_batch_size integer DEFAULT NULL, pause interval DEFAULT NULL, batch_min_value "any" DEFAULT NULL, batch_max_value "any" DEFAULT NULL, batching_strategy text DEFAULT 'primary_key', cursor_columns text[] DEFAULT NULL, priority integer DEFAULT 0, start boolean DEFAULT true, if_not_exists boolean DEFAULT false)
+CREATE FUNCTION bbm.queue(job_class_name text, table_name regclass, column_name text DEFAULT NULL, job_arguments jsonb DEFAULT '[]', command text DEFAULT NULL, scope_to text DEFAULT NULL, job_interval interval DEFAULT NULL, batch_size integer DEFAULT NULL, sub_batch_size integer DEFAULT NULL, max_batch_size integer DEFAULT NULL, pause interval DEFAULT NULL, batch_min_value "any" DEFAULT NULL, batch_max_value "any" DEFAULT NULL, batching_strategy text DEFAULT 'primary_key', cursor_columns text[] DEFAULT NULL, priority integer DEFAULT 0, finish_within interval DEFAULT NULL, on_data_error text DEFAULT 'fail', start boolean DEFAULT true, if_not_exists boolean DEFAULT false)
     RETURNS bigint LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_queue';
-COMMENT ON FUNCTION bbm.queue(text, regclass, text, jsonb, text, text, interval, integer, integer, integer, interval, "any", "any", text, text[], integer, boolean, boolean) IS 'queue a migration and return its id; the work starts after COMMIT';
+COMMENT ON FUNCTION bbm.queue(text, regclass, text, jsonb, text, text, interval, integer, integer, integer, interval, "any", "any", text, text[], integer, interval, text, boolean, boolean) IS 'queue a migration and return its id; the work starts after COMMIT';
 
 CREATE FUNCTION bbm.pause(id bigint, immediate boolean DEFAULT false, reason text DEFAULT NULL)
     RETURNS boolean LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_pause';
@@ -225,6 +262,46 @@ CREATE FUNCTION bbm.alter(job_class_name text, table_name regclass, column_name 
     RETURNS void LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_alter';
 COMMENT ON FUNCTION bbm.alter(text, regclass, text, jsonb, integer, integer, integer, interval, interval, integer) IS 'change the pace of a migration; NULL keeps a setting (by configuration)';
 
+CREATE FUNCTION bbm.hold(id bigint, duration interval, reason text DEFAULT NULL)
+    RETURNS boolean LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_hold';
+COMMENT ON FUNCTION bbm.hold(bigint, interval, text) IS 'start no job and no sub-batch of a migration for that long; 0 ends a hold; true if that changed anything (by id)';
+CREATE FUNCTION bbm.hold(name text, duration interval, reason text DEFAULT NULL)
+    RETURNS boolean LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_hold';
+COMMENT ON FUNCTION bbm.hold(text, interval, text) IS 'start no job and no sub-batch of a migration for that long; 0 ends a hold; true if that changed anything (by job class name)';
+CREATE FUNCTION bbm.hold(job_class_name text, table_name regclass, column_name text, job_arguments jsonb, duration interval, reason text DEFAULT NULL)
+    RETURNS boolean LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_hold';
+COMMENT ON FUNCTION bbm.hold(text, regclass, text, jsonb, interval, text) IS 'start no job and no sub-batch of a migration for that long; 0 ends a hold; true if that changed anything (by configuration)';
+
+CREATE FUNCTION bbm.mark_finished(id bigint, reason text)
+    RETURNS boolean LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_mark_finished';
+COMMENT ON FUNCTION bbm.mark_finished(bigint, text) IS 'the last resort: call a migration finished although it is not, with the reason; its jobs become succeeded (by id)';
+CREATE FUNCTION bbm.mark_finished(name text, reason text)
+    RETURNS boolean LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_mark_finished';
+COMMENT ON FUNCTION bbm.mark_finished(text, text) IS 'the last resort: call a migration finished although it is not, with the reason; its jobs become succeeded (by job class name)';
+CREATE FUNCTION bbm.mark_finished(job_class_name text, table_name regclass, column_name text, job_arguments jsonb, reason text)
+    RETURNS boolean LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_mark_finished';
+COMMENT ON FUNCTION bbm.mark_finished(text, regclass, text, jsonb, text) IS 'the last resort: call a migration finished although it is not, with the reason; its jobs become succeeded (by configuration)';
+
+CREATE FUNCTION bbm.requeue(id bigint, reason text DEFAULT NULL)
+    RETURNS bigint LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_requeue';
+COMMENT ON FUNCTION bbm.requeue(bigint, text) IS 'queue an ended migration once more as a new generation, with its definition and the keys of today; the id of the new one (by id)';
+CREATE FUNCTION bbm.requeue(name text, reason text DEFAULT NULL)
+    RETURNS bigint LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_requeue';
+COMMENT ON FUNCTION bbm.requeue(text, text) IS 'queue an ended migration once more as a new generation, with its definition and the keys of today; the id of the new one (by job class name)';
+CREATE FUNCTION bbm.requeue(job_class_name text, table_name regclass, column_name text, job_arguments jsonb, reason text DEFAULT NULL)
+    RETURNS bigint LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_requeue';
+COMMENT ON FUNCTION bbm.requeue(text, regclass, text, jsonb, text) IS 'queue an ended migration once more as a new generation, with its definition and the keys of today; the id of the new one (by configuration)';
+
+CREATE FUNCTION bbm.finished(id bigint)
+    RETURNS boolean LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_finished';
+COMMENT ON FUNCTION bbm.finished(bigint) IS 'is the migration finished or finalized? (by id)';
+CREATE FUNCTION bbm.finished(name text)
+    RETURNS boolean LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_finished';
+COMMENT ON FUNCTION bbm.finished(text) IS 'is the migration finished or finalized? (by job class name)';
+CREATE FUNCTION bbm.finished(job_class_name text, table_name regclass, column_name text, job_arguments jsonb)
+    RETURNS boolean LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_finished';
+COMMENT ON FUNCTION bbm.finished(text, regclass, text, jsonb) IS 'is the migration finished or finalized? (by configuration)';
+
 CREATE FUNCTION bbm.finalize(id bigint)
     RETURNS void LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_finalize';
 COMMENT ON FUNCTION bbm.finalize(bigint) IS 'bring a migration to its end now and wait for it; goes on without its caller (by id)';
@@ -235,15 +312,15 @@ CREATE FUNCTION bbm.finalize(job_class_name text, table_name regclass, column_na
     RETURNS void LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_finalize';
 COMMENT ON FUNCTION bbm.finalize(text, regclass, text, jsonb) IS 'bring a migration to its end now and wait for it; goes on without its caller (by configuration)';
 
-CREATE FUNCTION bbm.ensure_finished(id bigint, finalize boolean DEFAULT true)
+CREATE FUNCTION bbm.ensure_finished(id bigint, finalize boolean DEFAULT true, missing_ok boolean DEFAULT false)
     RETURNS void LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_ensure_finished';
-COMMENT ON FUNCTION bbm.ensure_finished(bigint, boolean) IS 'the gate for later releases: confirm a finished migration, else finish it, else raise 55000 (by id)';
-CREATE FUNCTION bbm.ensure_finished(name text, finalize boolean DEFAULT true)
+COMMENT ON FUNCTION bbm.ensure_finished(bigint, boolean, boolean) IS 'the gate for later releases: confirm a finished migration, else finish it, else raise 55000 (by id)';
+CREATE FUNCTION bbm.ensure_finished(name text, finalize boolean DEFAULT true, missing_ok boolean DEFAULT false)
     RETURNS void LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_ensure_finished';
-COMMENT ON FUNCTION bbm.ensure_finished(text, boolean) IS 'the gate for later releases: confirm a finished migration, else finish it, else raise 55000 (by job class name)';
-CREATE FUNCTION bbm.ensure_finished(job_class_name text, table_name regclass, column_name text, job_arguments jsonb, finalize boolean DEFAULT true)
+COMMENT ON FUNCTION bbm.ensure_finished(text, boolean, boolean) IS 'the gate for later releases: confirm a finished migration, else finish it, else raise 55000 (by job class name)';
+CREATE FUNCTION bbm.ensure_finished(job_class_name text, table_name regclass, column_name text, job_arguments jsonb, finalize boolean DEFAULT true, missing_ok boolean DEFAULT false)
     RETURNS void LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_ensure_finished';
-COMMENT ON FUNCTION bbm.ensure_finished(text, regclass, text, jsonb, boolean) IS 'the gate for later releases: confirm a finished migration, else finish it, else raise 55000 (by configuration)';
+COMMENT ON FUNCTION bbm.ensure_finished(text, regclass, text, jsonb, boolean, boolean) IS 'the gate for later releases: confirm a finished migration, else finish it, else raise 55000 (by configuration)';
 
 CREATE FUNCTION bbm.wait(id bigint, timeout interval DEFAULT NULL)
     RETURNS boolean LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_wait';
@@ -284,6 +361,10 @@ COMMENT ON FUNCTION bbm.adopt(bigint) IS 'let a migration that came with a resto
 CREATE FUNCTION bbm.is_home(home_system bigint, home_database oid)
     RETURNS boolean LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'bbm_is_home';
 COMMENT ON FUNCTION bbm.is_home(bigint, oid) IS 'is this the server and the database? Only there do stored role numbers mean what they meant';
+
+CREATE FUNCTION bbm.cleanup(name text)
+    RETURNS integer LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_cleanup';
+COMMENT ON FUNCTION bbm.cleanup(text) IS 'remove the ended migrations of a job class and its definition; the number of migrations removed';
 
 CREATE FUNCTION bbm.ensure_running()
     RETURNS boolean LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_ensure_running';

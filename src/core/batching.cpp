@@ -15,13 +15,6 @@ constexpr int kLargestUnmeasured = 10'000;
 constexpr int kSmallestSubBatch = 10;
 // A sub-batch never spans more keys than a job may.
 constexpr int kLargestBatch = 2'000'000; // GitLab's upper limit
-// GitLab's default job; used when an interval is given, where the optimizer takes it from there.
-constexpr int kIntervalBatch = 1000;
-// The first job of a migration without an interval: long enough to measure, short enough to be wrong about.
-constexpr int kUnmeasuredBatch = 10'000;
-constexpr int kSmallestMeasuredBatch = 1000;
-constexpr double kJobTargetUs = 10e6;
-
 // Half the weight to the newest sample: the size reacts after one sub-batch and still forgets a single hiccup in three.
 constexpr double kNewestWeight = 0.5;
 constexpr double kLargestGrowth = 2.0;
@@ -57,16 +50,5 @@ SubBatchSize next_sub_batch_size(SubBatchSize current, SubBatchSample sample, co
 }
 
 int within_cap(int keys, const Pace &pace) { return std::min(keys, cap(pace)); }
-
-int next_batch_size(const Pace &pace) {
-    const int largest = pace.max_batch_size > 0 ? pace.max_batch_size : kLargestBatch;
-    if (pace.batch_size > 0)
-        return std::min(pace.batch_size, largest);
-    if (pace.job_interval > 0)
-        return std::min(kIntervalBatch, largest);
-    if (pace.row_cost_us <= 0)
-        return std::min(kUnmeasuredBatch, largest);
-    return clamped(kJobTargetUs / pace.row_cost_us, std::min(kSmallestMeasuredBatch, largest), largest);
-}
 
 } // namespace bbm

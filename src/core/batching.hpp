@@ -1,4 +1,4 @@
-// How many keys the next sub-batch and the next job take, from what the last ones cost.
+// How many keys the next sub-batch takes, from what the last ones cost.
 #pragma once
 
 #include "core/types.hpp"
@@ -24,8 +24,5 @@ SubBatchSize next_sub_batch_size(SubBatchSize current, SubBatchSample sample, co
 
 // The size within what the user allows now: he may have lowered it meanwhile.
 int within_cap(int keys, const Pace &pace);
-
-// The next job: the user's size; with an interval the documented default; else what takes about ten seconds.
-int next_batch_size(const Pace &pace);
 
 } // namespace bbm

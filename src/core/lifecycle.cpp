@@ -65,6 +65,8 @@ constexpr JobRule kJobRules[] = {
     {J::running, JE::give_back, J::pending}, // paused or told to stop, with nothing wrong
     {J::running, JE::succeed, J::succeeded}, {J::running, JE::fail, J::failed},
     {J::failed, JE::put_back, J::pending}, // retry: a person wants it tried again
+    {J::pending, JE::mark_succeeded, J::succeeded}, // with the migration: the last resort
+    {J::running, JE::mark_succeeded, J::succeeded},  {J::failed, JE::mark_succeeded, J::succeeded},
 };
 
 template <class Names, class Value> Text name_in(const Names &names, Value value) {
@@ -83,7 +85,9 @@ constexpr Text kMigrationStatusNames[] = {"paused", "active", "finished", "faile
 constexpr Text kMigrationEventNames[] = {"pause", "resume",   "finish",  "fail",
                                          "retry", "finalize", "confirm", "mark_finished"};
 constexpr Text kJobStatusNames[] = {"pending", "running", "failed", "succeeded"};
-constexpr Text kJobEventNames[] = {"start", "take_over", "give_back", "succeed", "fail", "put_back"};
+constexpr Text kJobEventNames[] = {"start", "take_over", "give_back", "succeed", "fail", "put_back",
+                                   "mark_succeeded"};
+constexpr Text kOnDataErrorNames[] = {"fail", "quarantine"};
 
 } // namespace
 
@@ -111,7 +115,9 @@ Text name(MigrationStatus status) { return name_in(kMigrationStatusNames, status
 Text name(MigrationEvent event) { return name_in(kMigrationEventNames, event); }
 Text name(JobStatus status) { return name_in(kJobStatusNames, status); }
 Text name(JobEvent event) { return name_in(kJobEventNames, event); }
+Text name(OnDataError choice) { return name_in(kOnDataErrorNames, choice); }
 std::optional<MigrationStatus> parse_migration_status(Text word) { return parse_in<M>(kMigrationStatusNames, word); }
 std::optional<JobStatus> parse_job_status(Text word) { return parse_in<J>(kJobStatusNames, word); }
+std::optional<OnDataError> parse_on_data_error(Text word) { return parse_in<OnDataError>(kOnDataErrorNames, word); }
 
 } // namespace bbm

@@ -10,7 +10,7 @@
 namespace bbm {
 
 enum class MigrationEvent { pause, resume, finish, fail, retry, finalize, confirm, mark_finished };
-enum class JobEvent { start, take_over, give_back, succeed, fail, put_back };
+enum class JobEvent { start, take_over, give_back, succeed, fail, put_back, mark_succeeded };
 
 inline constexpr std::array kMigrationStatuses = {MigrationStatus::active,     MigrationStatus::paused,
                                                   MigrationStatus::finalizing, MigrationStatus::finished,
@@ -21,7 +21,8 @@ inline constexpr std::array kMigrationEvents = {
 inline constexpr std::array kJobStatuses = {JobStatus::pending, JobStatus::running, JobStatus::failed,
                                             JobStatus::succeeded};
 inline constexpr std::array kJobEvents = {JobEvent::start,   JobEvent::take_over, JobEvent::give_back,
-                                          JobEvent::succeed, JobEvent::fail,      JobEvent::put_back};
+                                          JobEvent::succeed, JobEvent::fail,      JobEvent::put_back,
+                                          JobEvent::mark_succeeded};
 
 struct Step {
     enum class Kind { moves, already, refused } kind;
@@ -44,7 +45,9 @@ Text name(MigrationStatus status);
 Text name(MigrationEvent event);
 Text name(JobStatus status);
 Text name(JobEvent event);
+Text name(OnDataError choice);
 std::optional<MigrationStatus> parse_migration_status(Text word);
 std::optional<JobStatus> parse_job_status(Text word);
+std::optional<OnDataError> parse_on_data_error(Text word);
 
 } // namespace bbm

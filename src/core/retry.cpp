@@ -10,10 +10,20 @@ constexpr Micros kSecond = 1'000'000;
 constexpr Micros kFirstDelay = kSecond;
 constexpr Micros kLongestDelay = 60 * kSecond;
 constexpr Micros kResourceDelay = 120 * kSecond; // a full disk is not mended in seconds
-constexpr int kReducedTo = 75;                   // percent of a sub-batch that ran into a time-out; GitLab's factor
 constexpr int kLargestDoubling = 6;              // 2^6 s is beyond kLongestDelay
 
+// The documented figures.
+constexpr int kAttempts = 3;
+constexpr int kReducedTo = 75;    // percent of a sub-batch that ran into a time-out
+constexpr int kLargestCut = 65;   // percent of the configured size
+constexpr int kMinimumJobs = 50;
+constexpr int kBatchDivisor = 2;
+
+constexpr Text kCanceled = "57014"; // statement_timeout, mostly our own
+constexpr Text kLockNotAvailable = "55P03";
+
 bool is_class(Text sqlstate, Text prefix) { return sqlstate.substr(0, prefix.size()) == prefix; }
+bool is_timeout(Text sqlstate) { return sqlstate == kCanceled || sqlstate == kLockNotAvailable; }
 
 // Waits for others and for weather: doubled per attempt, spread over its upper half so that many jobs do not come back
 // at once.
@@ -23,10 +33,32 @@ Micros back_off(int attempts, double jitter) {
     return delay / 2 + static_cast<Micros>(static_cast<double>(delay / 2) * jitter);
 }
 
+// After a time-out a smaller sub-batch has a better chance, down to a limit below which the job is split instead. Where
+// bbm chose the size itself there is no limit but one.
+int reduced(const FailedRun &run) {
+    const int candidate = std::max(run.sub_batch_size * kReducedTo / 100, 1);
+    const int configured = run.configured_sub_batch_size;
+    if (configured > 0 && 100.0 * (configured - candidate) / configured > kLargestCut)
+        return 0;
+    return candidate;
+}
+
+RetryDecision after_timeout(const FailedRun &run, double jitter) {
+    using Action = RetryDecision::Action;
+    if (run.attempts < kAttempts)
+        return {Action::retry_job, back_off(run.attempts, jitter), reduced(run)};
+    if (run.batch_size > 1)
+        return {Action::split_job, back_off(1, jitter), 0};
+    // One row: its statement takes too long and always will, or somebody holds its lock, and some time will not.
+    if (run.sqlstate == kCanceled)
+        return {Action::give_up_job, 0, 0};
+    return {Action::retry_job, back_off(run.attempts, jitter), 0};
+}
+
 } // namespace
 
 FailureClass classify(Text sqlstate) {
-    constexpr Text transient[] = {"40001", "40P01", "55P03", "57014", "25006"};
+    constexpr Text transient[] = {"40001", "40P01", kLockNotAvailable, kCanceled, "25006"};
     if (std::find(std::begin(transient), std::end(transient), sqlstate) != std::end(transient))
         return FailureClass::transient;
     if (is_class(sqlstate, "53") || sqlstate == "58030" || is_class(sqlstate, "57P0"))
@@ -37,24 +69,33 @@ FailureClass classify(Text sqlstate) {
     return FailureClass::data;
 }
 
-int sub_batch_size_after(Text sqlstate, int size) {
-    const bool is_timeout = sqlstate == "57014" || sqlstate == "55P03";
-    return is_timeout ? std::max(size * kReducedTo / 100, 1) : 0;
-}
-
-RetryDecision after_failure(Text sqlstate, int attempts, double jitter) {
+RetryDecision after_failure(const FailedRun &run, double jitter) {
     using Action = RetryDecision::Action;
-    switch (classify(sqlstate)) {
+    switch (classify(run.sqlstate)) {
     case FailureClass::transient:
-        return {Action::retry_job, back_off(attempts, jitter)};
+        if (is_timeout(run.sqlstate))
+            return after_timeout(run, jitter);
+        return {Action::retry_job, back_off(run.attempts, jitter), 0};
     case FailureClass::resources:
-        return {Action::retry_job, kResourceDelay};
+        return {Action::hold_migration, kResourceDelay, 0};
     case FailureClass::structure:
-        return {Action::fail_migration, 0};
+        return {Action::fail_migration, 0, 0};
     case FailureClass::data:
         break; // the same rows raise the same error: trying again only delays the report
     }
-    return {Action::give_up_job, 0};
+    return {Action::give_up_job, 0, 0};
 }
+
+bool too_many_failed(std::int64_t jobs, std::int64_t failed) { return jobs >= kMinimumJobs && failed * 2 > jobs; }
+
+int batch_size_after(int batch_size, int bounds_attempts) {
+    if (!may_filter_bounds(bounds_attempts))
+        return batch_size;
+    return std::max(batch_size >> bounds_attempts, 1);
+}
+
+bool may_filter_bounds(int bounds_attempts) { return bounds_attempts < kAttempts; }
+
+int half_of(int batch_size) { return std::max(batch_size / kBatchDivisor, 1); }
 
 } // namespace bbm

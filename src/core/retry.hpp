@@ -9,20 +9,41 @@ enum class FailureClass { transient, resources, data, structure };
 
 FailureClass classify(Text sqlstate);
 
+struct FailedRun {
+    Text sqlstate;
+    int attempts;                  // starts of this job so far, this one included
+    int batch_size;                // of the job
+    int sub_batch_size;            // that it ran with
+    int configured_sub_batch_size; // that the user gave; 0: none
+};
+
 struct RetryDecision {
     enum class Action {
         retry_job,      // the job failed; it is tried again after the delay
+        split_job,      // the same, as two jobs with new attempts
         give_up_job,    // the job failed and stays so until a person says retry; other jobs go on
+        hold_migration, // nothing of it is tried before the delay is over
         fail_migration, // nothing else can succeed either
     } action;
     Micros delay;
+    int sub_batch_size; // for the next attempt; 0 leaves it
 };
 
-// attempts: starts of this job so far, this one included. jitter: a number in [0, 1) from the caller.
-RetryDecision after_failure(Text sqlstate, int attempts, double jitter);
+// jitter: a number in [0, 1) from the caller. Errors of the data come here when the search for the row is over.
+RetryDecision after_failure(const FailedRun &run, double jitter);
 
-// After a time-out a smaller sub-batch has a better chance; after other errors the size says nothing. 0: leave it.
-int sub_batch_size_after(Text sqlstate, int size);
+// The documented failure threshold: more than half of at least 50 jobs since the last start.
+bool too_many_failed(std::int64_t jobs, std::int64_t failed);
+// Fewer failed jobs than this cannot be too many.
+inline constexpr int kFewestTooMany = 26;
+
+// A range that cannot be found in time is halved like any other failure; after 3 attempts bbm looks without the filter,
+// which only the index has to answer.
+int batch_size_after(int batch_size, int bounds_attempts);
+bool may_filter_bounds(int bounds_attempts);
+
+// The halves of a job that is split.
+int half_of(int batch_size);
 
 // Starts without a committed sub-batch after which a job is taken to be what kills the server.
 inline constexpr int kSuspectedCrashStarts = 3;

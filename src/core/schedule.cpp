@@ -8,13 +8,13 @@ namespace {
 
 bool table_taken(std::span<const Candidate> earlier, const Candidate &candidate) {
     return std::any_of(earlier.begin(), earlier.end(),
-                       [&](const Candidate &other) { return other.table_oid == candidate.table_oid; });
+                       [&](const Candidate &other) { return other.table_root == candidate.table_root; });
 }
 
 // A worker that runs on a later migration of the same table (it was started before a higher priority arrived).
 bool table_busy(std::span<const Candidate> all, const Candidate &candidate) {
     return std::any_of(all.begin(), all.end(), [&](const Candidate &other) {
-        return other.id != candidate.id && other.table_oid == candidate.table_oid && other.live_workers > 0;
+        return other.id != candidate.id && other.table_root == candidate.table_root && other.live_workers > 0;
     });
 }
 
@@ -25,8 +25,9 @@ constexpr Micros kLookAtSuspects = 100'000;
 
 Schedule choose(std::span<const Candidate> candidates, Limits limits, Micros now, std::span<int> chosen) {
     Schedule schedule{0, kNever};
-    int running = static_cast<int>(
-        std::count_if(candidates.begin(), candidates.end(), [](const Candidate &one) { return one.live_workers > 0; }));
+    int running = static_cast<int>(std::count_if(candidates.begin(), candidates.end(), [](const Candidate &one) {
+        return one.live_workers > 0 && !one.is_held;
+    }));
     bool suspect_runs = std::any_of(candidates.begin(), candidates.end(),
                                     [](const Candidate &one) { return one.is_suspect && one.live_workers > 0; });
     for (std::size_t i = 0; i < candidates.size(); ++i) {

@@ -10,13 +10,14 @@ namespace bbm {
 // One unfinished, runnable migration, as the scheduler found it. Candidates come in queue order: priority, then id.
 struct Candidate {
     std::int64_t id = 0;
-    std::uint32_t table_oid = 0;
+    std::uint32_t table_root = 0; // a table, its partitions and children are one
     std::uint32_t owner_oid = 0;
     int live_workers = 0; // processes that hold one of its jobs, or were started for it and have not reported yet
     Micros due_at = 0;    // nothing to do before
     // One of its jobs was started and has not committed anything since: if the server dies now, it may be the reason.
     // Suspects run one at a time, so that whoever dies alone is guilty and whoever commits is cleared.
     bool is_suspect = false;
+    bool is_held = false; // a worker of it only waits for its hold to end, and takes no place from others
 };
 
 struct Limits {

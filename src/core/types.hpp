@@ -22,12 +22,14 @@ struct Range {
 
 enum class MigrationStatus { paused, active, finished, failed, finalizing, finalized };
 enum class JobStatus { pending, running, failed, succeeded };
+enum class OnDataError { fail, quarantine };
 
 // How a migration wants to be walked and paced. Zero means: not given, bbm decides.
 struct Pace {
     Micros job_interval = 0;
     Micros pause = 0;
-    int batch_size = 0;
+    int batch_size = 0;            // keys of the next job; the optimizer changes it
+    bool batch_size_given = false; // by a person
     int sub_batch_size = 0;
     int max_batch_size = 0;
     double row_cost_us = 0; // measured microseconds per key; 0 = not measured yet
@@ -39,7 +41,8 @@ struct Migration {
     std::int64_t id = 0;
     Text job_class_name;
     std::uint32_t table_oid = 0;
-    Text table_name; // schema-qualified and quoted, as it was at queue time
+    std::uint32_t table_root = 0; // the topmost parent of a partition or child; else the table itself
+    Text table_name;              // schema-qualified and quoted, as it was at queue time
     Text column_name;
     Text job_arguments; // JSON text
     MigrationStatus status = MigrationStatus::active;
@@ -54,8 +57,15 @@ struct Migration {
     std::uint32_t owner_oid = 0;
     Text owner_name;
     Text search_path;
-    Micros next_job_at = 0; // 0 = now
-    bool is_home = true;    // queued on this server, in this database: elsewhere OIDs mean nothing
+    Micros next_job_at = 0;   // 0 = now
+    Micros on_hold_until = 0; // 0 = not on hold
+    Text hold_reason;
+    OnDataError on_data_error = OnDataError::fail;
+    int generation = 1;
+    bool is_current = true;  // no newer generation has taken its place
+    int recent_jobs = 0;     // cut since it became active
+    int bounds_attempts = 0; // ranges that could not be found in time
+    bool is_home = true;     // queued on this server, in this database: elsewhere OIDs mean nothing
 };
 
 struct Counters {
@@ -80,6 +90,7 @@ struct Job {
     int unproven_starts = 0;
     Counters done;
     Micros retry_at = 0; // 0 = now
+    bool wants_split = false;
 };
 
 // An error of the server, caught once and handed around as a value.

@@ -18,7 +18,7 @@ namespace bbm::pg {
 
 namespace {
 
-constexpr int kMostParameters = 32;
+constexpr int kMostParameters = 40;
 
 Oid type_of(const Parameter &parameter) {
     switch (parameter.kind) {

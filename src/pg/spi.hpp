@@ -25,7 +25,9 @@ inline Parameter boolean(bool value) { return {.kind = Parameter::Kind::boolean,
 inline Parameter text(Text value) {
     return {.kind = Parameter::Kind::text, .is_null = value.data() == nullptr, .text = value};
 }
-inline Parameter json(Text value) { return {.kind = Parameter::Kind::json, .text = value}; }
+inline Parameter json(Text value) {
+    return {.kind = Parameter::Kind::json, .is_null = value.data() == nullptr, .text = value};
+}
 // text[]; NULL for the empty key.
 inline Parameter key(Key value) { return {.kind = Parameter::Kind::key, .is_null = value.empty(), .key = value}; }
 // NULL for zero, which stands for "now" and "never set".

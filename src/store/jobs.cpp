@@ -16,15 +16,17 @@ pg::Statement insert_statement = {
 // More than that many open jobs are looked at in turn; all but a handful are failed ones that wait for a person.
 #define BBM_MOST_JOBS "1000"
 
+#define BBM_JOB_COLUMNS                                                                                                \
+    "id, migration_id, status, min_cursor, max_cursor, cursor, batch_size, sub_batch_size, attempts, epoch, "          \
+    "unproven_starts, rows_affected, sub_batches, work_us, longest_us, retry_at, wants_split"
+
 pg::Statement unfinished_statement = {
-    "SELECT id, migration_id, status, min_cursor, max_cursor, cursor, batch_size, sub_batch_size, attempts, epoch,"
-    " unproven_starts, rows_affected, sub_batches, work_us, longest_us, retry_at FROM bbm.job"
-    " WHERE migration_id = $1 AND status <> 'succeeded'"
+    "SELECT " BBM_JOB_COLUMNS " FROM bbm.job WHERE migration_id = $1 AND status <> 'succeeded'"
     " ORDER BY (status = 'failed' AND retry_at IS NULL), id LIMIT " BBM_MOST_JOBS};
 
 pg::Statement running_statement = {
     "SELECT j.id FROM bbm.migration AS m JOIN bbm.job AS j ON j.migration_id = m.id AND j.status <> 'succeeded'"
-    " WHERE m.table_oid = $1::pg_catalog.oid AND m.status IN ('active', 'finalizing') AND m.id <> $2 AND j.status = "
+    " WHERE m.table_root = $1::pg_catalog.oid AND m.status IN ('active', 'finalizing') AND m.id <> $2 AND j.status = "
     "'running'"};
 
 // Starts further apart are restarts that somebody planned, not a job that kills its server.
@@ -36,13 +38,22 @@ pg::Statement start_statement = {
     " WHEN started_at > pg_catalog.now() - interval " BBM_SUSPICION " THEN unproven_starts + 1 ELSE 1 END,"
     " attempts = attempts + CASE WHEN $2 THEN 1 ELSE 0 END, retry_at = NULL, finished_at = NULL,"
     " started_at = pg_catalog.clock_timestamp() WHERE id = $1 AND epoch = $3 AND status = $4"
-    " RETURNING id, migration_id, status, min_cursor, max_cursor, cursor, batch_size, sub_batch_size, attempts, epoch,"
-    " unproven_starts, rows_affected, sub_batches, work_us, longest_us, retry_at"};
+    " RETURNING " BBM_JOB_COLUMNS};
+
+// The halves of a split, and a row that was found by bisection: nobody runs them yet.
+pg::Statement insert_failed_statement = {
+    "INSERT INTO bbm.job (migration_id, status, min_cursor, max_cursor, cursor, batch_size, sub_batch_size, attempts,"
+    " retry_at, finished_at) VALUES ($1, 'failed', $2, $3, $4, $5, $6, $7, $8, pg_catalog.clock_timestamp())"
+    " RETURNING id"};
+pg::Statement split_statement = {
+    "UPDATE bbm.job SET max_cursor = $3, batch_size = $4, attempts = 0, unproven_starts = 0, wants_split = false"
+    " WHERE id = $1 AND epoch = $2"};
 
 pg::Statement control_statement = {"SELECT m.status, (EXTRACT(epoch FROM m.job_interval) * 1000000)::pg_catalog.int8,"
                                    " (EXTRACT(epoch FROM m.pause) * 1000000)::pg_catalog.int8, m.batch_size, "
                                    "m.sub_batch_size, m.max_batch_size, m.row_cost_us,"
-                                   " j.status = 'running' AND j.epoch = $2 FROM bbm.job AS j JOIN bbm.migration AS m "
+                                   " j.status = 'running' AND j.epoch = $2, m.on_hold_until"
+                                   " FROM bbm.job AS j JOIN bbm.migration AS m "
                                    "ON m.id = j.migration_id WHERE j.id = $1"};
 
 // Without waiting: whoever holds the row is ending the job, and the user's rows are locked here.
@@ -52,9 +63,13 @@ pg::Statement advance_statement = {
     " rows_affected = j.rows_affected + $5, sub_batches = j.sub_batches + $6, work_us = j.work_us + $7,"
     " longest_us = greatest(j.longest_us, $8) FROM mine WHERE j.id = mine.id"};
 
+// Unlike a sub-batch's, this one may wait: nothing of the user's is locked.
+pg::Statement skip_statement = {
+    "UPDATE bbm.job SET cursor = $3, unproven_starts = 0 WHERE id = $1 AND epoch = $2 AND status = 'running'"};
+
 pg::Statement end_statement = {
     "UPDATE bbm.job SET status = $3, retry_at = $4, unproven_starts = 0,"
-    " sub_batch_size = coalesce($6, sub_batch_size),"
+    " sub_batch_size = coalesce($6, sub_batch_size), elapsed_us = elapsed_us + $7, wants_split = $8,"
     " attempts = attempts - CASE WHEN $5 THEN 1 ELSE 0 END,"
     " finished_at = CASE WHEN $3 IN ('succeeded', 'failed') THEN pg_catalog.clock_timestamp() END"
     " WHERE id = $1 AND epoch = $2 AND status = 'running'"};
@@ -71,9 +86,28 @@ pg::Statement add_statement = {"UPDATE bbm.migration AS m SET jobs_succeeded = m
                                " longest_us = greatest(m.longest_us, j.longest_us), row_cost_us = coalesce(nullif($2, "
                                "0), m.row_cost_us) FROM bbm.job AS j WHERE j.id = $1 AND m.id = j.migration_id"};
 
+// By the index of the migration's jobs: nearly the order in which they finished, and nothing else has to be kept.
+pg::Statement samples_statement = {
+    "SELECT elapsed_us, batch_size FROM bbm.job WHERE migration_id = $1 AND status = 'succeeded'"
+    " ORDER BY id DESC LIMIT $2"};
+
+pg::Statement failed_since_statement = {
+    "SELECT pg_catalog.count(*) FROM bbm.migration AS m JOIN bbm.job AS j ON j.migration_id = m.id"
+    " WHERE m.id = $1 AND j.status <> 'succeeded' AND j.status = 'failed' AND j.created_at >= m.active_since"};
+
+// Whoever runs one of them finds its epoch gone.
+pg::Statement mark_succeeded_statement = {
+    "WITH open AS (SELECT id, status FROM bbm.job WHERE migration_id = $1 AND status <> 'succeeded' FOR NO KEY UPDATE),"
+    " done AS (UPDATE bbm.job AS j SET status = 'succeeded', epoch = j.epoch + 1, retry_at = NULL,"
+    " finished_at = pg_catalog.clock_timestamp() FROM open WHERE j.id = open.id"
+    " RETURNING j.id, j.migration_id, open.status, j.cursor, j.min_cursor, j.max_cursor, j.attempts)"
+    " INSERT INTO bbm.job_transition (migration_id, job_id, from_status, to_status, reason, min_key, max_key, attempts,"
+    " role_name, pid) SELECT migration_id, id, status, 'succeeded', $2, coalesce(cursor, min_cursor), max_cursor,"
+    " attempts, $3, pg_catalog.pg_backend_pid() FROM done"};
+
 pg::Statement put_back_statement = {
-    "WITH back AS (UPDATE bbm.job SET status = 'pending', attempts = 0, retry_at = NULL, unproven_starts = 0, "
-    "finished_at = NULL"
+    "WITH back AS (UPDATE bbm.job SET status = 'pending', attempts = 0, retry_at = NULL, unproven_starts = 0,"
+    " wants_split = batch_size > 1, finished_at = NULL"
     " WHERE migration_id = $1 AND status = 'failed' RETURNING id, migration_id, cursor, min_cursor, max_cursor)"
     " INSERT INTO bbm.job_transition (migration_id, job_id, from_status, to_status, reason, min_key, max_key, attempts,"
     " role_name, pid) SELECT migration_id, id, 'failed', 'pending', $2, coalesce(cursor, min_cursor), max_cursor, 0, "
@@ -112,6 +146,7 @@ Job read_job(const pg::Row &row, Arena arena) {
     job.unproven_starts = static_cast<int>(row.integer(11));
     job.done = {row.integer(12), row.integer(13), row.integer(14), row.integer(15)};
     job.retry_at = row.integer(16);
+    job.wants_split = row.boolean(17);
     return job;
 }
 
@@ -161,9 +196,9 @@ std::optional<Control> load_control(const Job &job, Arena arena) {
     std::optional<Control> control;
     pg::query(control_statement, {pg::integer(job.id), pg::integer(job.epoch)}, [&](pg::Row row) {
         control = Control{parse_migration_status(row.text(1, arena)).value_or(MigrationStatus::paused),
-                          Pace{row.integer(2), row.integer(3), static_cast<int>(row.integer(4)),
+                          Pace{row.integer(2), row.integer(3), static_cast<int>(row.integer(4)), false,
                                static_cast<int>(row.integer(5)), static_cast<int>(row.integer(6)), row.real(7)},
-                          row.boolean(8)};
+                          row.boolean(8), row.integer(9)};
     });
     return control;
 }
@@ -175,13 +210,18 @@ bool advance_job(const Job &job, const Counters &step) {
                         pg::integer(step.work), pg::integer(step.longest)}) == 1;
 }
 
+bool skip_to(const Job &job, Key cursor) {
+    return pg::execute(skip_statement, {pg::integer(job.id), pg::integer(job.epoch), pg::key(cursor)}) == 1;
+}
+
 bool end_job(const Job &job, const Ending &ending) {
     const JobStatus to = apply(JobStatus::running, ending.event).value();
     const bool is_ours =
         pg::execute(end_statement, {pg::integer(job.id), pg::integer(job.epoch), pg::text(name(to)),
                                     pg::timestamp(ending.retry_at.value_or(0)),
                                     pg::boolean(ending.event == JobEvent::give_back && job.attempts > 0),
-                                    pg::positive(ending.sub_batch_size)}) == 1;
+                                    pg::positive(ending.sub_batch_size), pg::integer(ending.elapsed),
+                                    pg::boolean(ending.wants_split)}) == 1;
     if (is_ours)
         record(job, {name(JobStatus::running), name(to), ending.reason, ending.failure,
                      ending.met_in.min.empty() ? job.range : ending.met_in});
@@ -190,6 +230,40 @@ bool end_job(const Job &job, const Ending &ending) {
 
 void add_to_migration(const Job &job, double row_cost_us) {
     pg::execute(add_statement, {pg::integer(job.id), pg::real(row_cost_us)});
+}
+
+Vector<JobSample> &newest_samples(std::int64_t migration_id, Arena arena) {
+    auto &samples = make<Vector<JobSample>>(arena);
+    pg::query(samples_statement, {pg::integer(migration_id), pg::integer(kSmoothedJobs)},
+              [&](pg::Row row) { samples.push_back({row.integer(1), static_cast<int>(row.integer(2))}); });
+    return samples;
+}
+
+std::int64_t failed_since_start(std::int64_t migration_id) {
+    std::int64_t failed = 0;
+    pg::query(failed_since_statement, {pg::integer(migration_id)}, [&](pg::Row row) { failed = row.integer(1); });
+    return failed;
+}
+
+void insert_failed_job(Job &job, Text reason, const Failure *failure) {
+    pg::query(insert_failed_statement,
+              {pg::integer(job.migration_id), pg::key(job.range.min), pg::key(job.range.max), pg::key(job.cursor),
+               pg::integer(job.batch_size), pg::integer(job.sub_batch_size), pg::integer(job.attempts),
+               pg::timestamp(job.retry_at)},
+              [&](pg::Row row) { job.id = row.integer(1); });
+    job.status = JobStatus::failed;
+    record(job, {{}, name(job.status), reason, failure, job.range});
+}
+
+void split_job(const Job &job, Text reason) {
+    pg::execute(split_statement, {pg::integer(job.id), pg::integer(job.epoch), pg::key(job.range.max),
+                                  pg::integer(job.batch_size)});
+    record(job, {name(job.status), name(job.status), reason, nullptr, job.range});
+}
+
+void mark_all_succeeded(std::int64_t migration_id, Text reason) {
+    pg::execute(mark_succeeded_statement,
+                {pg::integer(migration_id), pg::text(reason), pg::text(pg::current_role().name)});
 }
 
 int put_back_failed(std::int64_t migration_id, Text reason) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/lifecycle.hpp"
+#include "core/optimizer.hpp"
 #include "core/types.hpp"
 #include "pg/memory.hpp"
 
@@ -14,8 +15,8 @@ void insert_running_job(Job &job);
 
 // The jobs that are not done, oldest first.
 Vector<Job> &unfinished_jobs(std::int64_t migration_id, Arena arena);
-// Jobs of other migrations on the same table whose row says running.
-Vector<std::int64_t> &running_on_table(std::uint32_t table_oid, std::int64_t except_migration, Arena arena);
+// Jobs of other migrations on the same table, its partitions and children, whose row says running.
+Vector<std::int64_t> &running_on_table(std::uint32_t root, std::int64_t except_migration, Arena arena);
 
 // Marks the job running with the next epoch and counts the start as unproven. The caller holds the job's lock; the
 // struct is brought up to date, since its last owner may have committed after it was read. False if the job was
@@ -27,12 +28,16 @@ struct Control {
     MigrationStatus status;
     Pace pace;
     bool is_mine; // the job is running with this epoch
+    Micros on_hold_until;
 };
 std::optional<Control> load_control(const Job &job, Arena arena);
 
 // In the sub-batch's transaction: the cursor, the counters, and the proof that the job does not kill its server.
 // False if the job is not ours any more: the transaction must not commit.
 bool advance_job(const Job &job, const Counters &step);
+
+// Moves the cursor behind a row that is dealt with elsewhere. False if the job is not ours any more.
+bool skip_to(const Job &job, Key cursor);
 
 // Ends a run of the job: succeed, fail or give back. Nothing happens (false) if the job is not ours any more.
 struct Ending {
@@ -42,13 +47,28 @@ struct Ending {
     Range met_in = {};                   // the range of the failing sub-batch
     std::optional<Micros> retry_at = {}; // only for failed: nothing means not by itself
     int sub_batch_size = 0;              // for the next attempt; 0 leaves it
+    Micros elapsed = 0;                  // of this run
+    bool wants_split = false;
 };
 bool end_job(const Job &job, const Ending &ending);
 
 // After a success: the job's counters, and what a key costs now, move to the migration.
 void add_to_migration(const Job &job, double row_cost_us);
 
-// Failed jobs become pending with their attempts back; how many.
+// What the optimizer looks at, newest first.
+Vector<JobSample> &newest_samples(std::int64_t migration_id, Arena arena);
+// Jobs that were cut since the migration became active and are failed now.
+std::int64_t failed_since_start(std::int64_t migration_id);
+
+// A job that nobody runs yet: due again at its retry_at, or given up without one. Sets its id.
+void insert_failed_job(Job &job, Text reason, const Failure *failure);
+// Writes the job's new end and batch size; its attempts begin anew.
+void split_job(const Job &job, Text reason);
+
+// The last resort: whatever is not succeeded is called so. Whoever runs one of them cannot commit.
+void mark_all_succeeded(std::int64_t migration_id, Text reason);
+
+// Failed jobs become pending with their attempts back, to be split by the next claim; how many.
 int put_back_failed(std::int64_t migration_id, Text reason);
 
 } // namespace bbm::store

@@ -7,38 +7,39 @@ namespace bbm::store {
 
 namespace {
 
+#define BBM_MICROS(column) "(EXTRACT(epoch FROM " column ") * 1000000)::pg_catalog.int8"
 #define BBM_MIGRATION_COLUMNS                                                                                          \
     "id, job_class_name, table_oid, table_name, column_name, job_arguments::pg_catalog.text, status, statement, "      \
     "has_placeholders, scope_to, cursor_columns, cursor_types, min_cursor, max_cursor, frontier, "                     \
-    "(EXTRACT(epoch FROM job_interval) * 1000000)::pg_catalog.int8, (EXTRACT(epoch FROM pause) * "                     \
-    "1000000)::pg_catalog.int8, "                                                                                      \
+    BBM_MICROS("job_interval") ", " BBM_MICROS("pause") ", "                                                           \
     "batch_size, sub_batch_size, max_batch_size, row_cost_us, owner_oid, owner_name, search_path, next_job_at, "       \
-    "home_system, home_database"
+    "home_system, home_database, batch_size_given, table_root, on_hold_until, hold_reason, on_data_error, "            \
+    "generation, is_current, recent_jobs, bounds_attempts"
 
 pg::Statement insert_statement = {
     "INSERT INTO bbm.migration (job_class_name, table_oid, table_name, column_name, job_arguments, status, statement,"
-    " has_placeholders, scope_to, operation_name, batching_strategy, cursor_columns, cursor_types, min_cursor, "
-    "max_cursor,"
-    " total_rows, job_interval, pause, batch_size, sub_batch_size, max_batch_size, priority, owner_oid, owner_name,"
-    " search_path, home_system, home_database, active_since, finished_at)"
+    " has_placeholders, scope_to, operation_name, batching_strategy, cursor_columns, cursor_types, min_cursor,"
+    " max_cursor, total_rows, job_interval, pause, batch_size, sub_batch_size, max_batch_size, priority, owner_oid,"
+    " owner_name, search_path, home_system, home_database, batch_size_given, table_root, on_data_error, generation,"
+    " active_since, finished_at)"
     " VALUES ($1, $2::pg_catalog.oid, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16,"
-    " $17 * interval '1 microsecond', $18 * interval '1 microsecond', $19, $20, $21, $22, $23::pg_catalog.oid, $24, "
-    "$25, $26,"
-    " $27::pg_catalog.oid, CASE WHEN $6 = 'active' THEN pg_catalog.now() END,"
-    " CASE WHEN $6 = 'finished' THEN pg_catalog.now() END)"
-    " ON CONFLICT (job_class_name, table_oid, column_name, job_arguments) DO NOTHING RETURNING id"};
+    " $17 * interval '1 microsecond', $18 * interval '1 microsecond', $19, $20, $21, $22, $23::pg_catalog.oid, $24,"
+    " $25, $26, $27::pg_catalog.oid, $28, $29::pg_catalog.oid, $30, $31,"
+    " CASE WHEN $6 = 'active' THEN pg_catalog.now() END, CASE WHEN $6 = 'finished' THEN pg_catalog.now() END)"
+    " ON CONFLICT (job_class_name, table_oid, column_name, job_arguments) WHERE is_current DO NOTHING RETURNING id"};
 
 pg::Statement load_statement = {"SELECT " BBM_MIGRATION_COLUMNS " FROM bbm.migration WHERE id = $1"};
 pg::Statement lock_statement = {"SELECT " BBM_MIGRATION_COLUMNS " FROM bbm.migration WHERE id = $1 FOR NO KEY UPDATE"};
 pg::Statement lock_table_statement = {
-    "SELECT id FROM bbm.migration WHERE table_oid = $1::pg_catalog.oid AND status IN ('active', 'finalizing')"
+    "SELECT id FROM bbm.migration WHERE table_root = $1::pg_catalog.oid AND status IN ('active', 'finalizing')"
     " ORDER BY id FOR NO KEY UPDATE"};
 pg::Statement writer_statement = {"SELECT xmin::pg_catalog.text::pg_catalog.int8 FROM bbm.migration WHERE id = $1"};
 
 pg::Statement identity_statement = {
     "SELECT id FROM bbm.migration WHERE job_class_name = $1 AND table_oid = $2::pg_catalog.oid AND column_name = $3"
-    " AND job_arguments = $4"};
-pg::Statement name_statement = {"SELECT id FROM bbm.migration WHERE job_class_name = $1"};
+    " AND job_arguments = $4 AND is_current"};
+pg::Statement name_statement = {"SELECT id FROM bbm.migration WHERE job_class_name = $1 AND is_current"};
+pg::Statement class_statement = {"SELECT id FROM bbm.migration WHERE job_class_name = $1 ORDER BY id"};
 // No edit distance without fuzzystrmatch: a common beginning or one containing the other finds most slips of a finger.
 pg::Statement similar_statement = {
     "SELECT job_class_name FROM bbm.migration WHERE pg_catalog.pg_has_role($2::pg_catalog.oid, owner_oid, 'USAGE')"
@@ -48,28 +49,38 @@ pg::Statement similar_statement = {
 
 pg::Statement status_statement = {
     "UPDATE bbm.migration SET status = $2, status_reason = $3, next_job_at = NULL, cancel_running = false,"
+    " on_hold_until = NULL, hold_reason = NULL, recent_jobs = 0, bounds_attempts = 0,"
     " active_since = CASE WHEN $2 IN ('active', 'finalizing') THEN pg_catalog.now() END,"
     " finished_at = CASE WHEN $2 IN ('finished', 'finalized') THEN coalesce(finished_at, pg_catalog.now()) END"
     " WHERE id = $1"};
 pg::Statement event_statement = {
     "INSERT INTO bbm.event (migration_id, job_class_name, table_name, event, from_status, to_status, reason, sqlstate,"
-    " message, detail, role_name, owner_oid, home_system, home_database, job_id, pid)"
-    " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::pg_catalog.oid, $13, $14::pg_catalog.oid, $15,"
+    " message, detail, role_name, owner_oid, home_system, home_database, job_id, data, pid)"
+    " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::pg_catalog.oid, $13, $14::pg_catalog.oid, $15, $16,"
     " pg_catalog.pg_backend_pid())"};
 pg::Statement cancel_statement = {"UPDATE bbm.migration SET cancel_running = true WHERE id = $1"};
 
-pg::Statement frontier_statement = {"UPDATE bbm.migration SET frontier = $2, next_job_at = $3,"
+pg::Statement frontier_statement = {"UPDATE bbm.migration SET frontier = $2, next_job_at = $3, recent_jobs = recent_jobs + 1,"
                                     " started_at = coalesce(started_at, pg_catalog.clock_timestamp()) WHERE id = $1"};
 pg::Statement next_job_statement = {
     "UPDATE bbm.migration SET next_job_at = $2 WHERE id = $1 AND next_job_at IS DISTINCT FROM $2"};
 pg::Statement pace_statement = {
     "UPDATE bbm.migration SET job_interval = $2 * interval '1 microsecond', pause = $3 * interval '1 microsecond',"
-    " batch_size = $4, sub_batch_size = $5, max_batch_size = $6, priority = coalesce($7, priority), next_job_at = NULL"
-    " WHERE id = $1"};
+    " batch_size = $4, sub_batch_size = $5, max_batch_size = $6, priority = coalesce($7, priority), next_job_at = NULL,"
+    " batch_size_given = $8, bounds_attempts = 0 WHERE id = $1"};
+pg::Statement batch_size_statement = {"UPDATE bbm.migration SET batch_size = $2 WHERE id = $1"};
+pg::Statement hold_statement = {"UPDATE bbm.migration SET on_hold_until = $2, hold_reason = $3 WHERE id = $1"};
+pg::Statement bounds_statement = {"UPDATE bbm.migration SET bounds_attempts = bounds_attempts + 1 WHERE id = $1"};
+pg::Statement more_jobs_statement = {"UPDATE bbm.migration SET recent_jobs = recent_jobs + 1 WHERE id = $1"};
+pg::Statement root_statement = {"UPDATE bbm.migration SET table_root = $2::pg_catalog.oid WHERE id = $1"};
+pg::Statement retire_statement = {"UPDATE bbm.migration SET is_current = false WHERE id = $1"};
+pg::Statement copy_statement = {
+    "SELECT operation_name, batching_strategy, priority FROM bbm.migration WHERE id = $1"};
 // The table by its name, since its number belongs to the other server.
 pg::Statement adopt_statement = {
     "UPDATE bbm.migration SET home_system = $2, home_database = $3::pg_catalog.oid, owner_oid = $4::pg_catalog.oid,"
-    " table_oid = pg_catalog.to_regclass(table_name)::pg_catalog.oid, next_job_at = NULL"
+    " table_oid = pg_catalog.to_regclass(table_name)::pg_catalog.oid, next_job_at = NULL,"
+    " table_root = pg_catalog.to_regclass(table_name)::pg_catalog.oid, on_hold_until = NULL, hold_reason = NULL"
     " WHERE id = $1 AND pg_catalog.to_regclass(table_name) IS NOT NULL"};
 pg::Statement delete_statement = {"DELETE FROM bbm.migration WHERE id = $1"};
 pg::Statement last_failure_statement = {
@@ -107,6 +118,7 @@ Migration read_migration(const pg::Row &row, Arena arena) {
     m.pace = {row.integer(16),
               row.integer(17),
               static_cast<int>(row.integer(18)),
+              row.boolean(28),
               static_cast<int>(row.integer(19)),
               static_cast<int>(row.integer(20)),
               row.real(21)};
@@ -115,6 +127,14 @@ Migration read_migration(const pg::Row &row, Arena arena) {
     m.search_path = row.text(24, arena);
     m.next_job_at = row.integer(25);
     m.is_home = pg::is_home(row.integer(26), static_cast<std::uint32_t>(row.integer(27)));
+    m.table_root = static_cast<std::uint32_t>(row.integer(29));
+    m.on_hold_until = row.integer(30);
+    m.hold_reason = row.text(31, arena);
+    m.on_data_error = parse_on_data_error(row.text(32, arena)).value_or(OnDataError::fail);
+    m.generation = static_cast<int>(row.integer(33));
+    m.is_current = row.boolean(34);
+    m.recent_jobs = static_cast<int>(row.integer(35));
+    m.bounds_attempts = static_cast<int>(row.integer(36));
     return m;
 }
 
@@ -137,7 +157,7 @@ void insert_event(const Migration &migration, Text event, Text from, Text to, co
                  pg::text(event), pg::text(from), pg::text(to), pg::text(cause.reason), pg::text(failure.sqlstate),
                  pg::text(failure.message), pg::text(failure.detail), pg::text(pg::current_role().name),
                  pg::integer(migration.owner_oid), pg::integer(pg::system_identifier()),
-                 pg::integer(pg::current_database()), pg::positive(cause.job_id)});
+                 pg::integer(pg::current_database()), pg::positive(cause.job_id), pg::json(cause.data)});
 }
 
 } // namespace
@@ -166,7 +186,7 @@ std::int64_t insert_migration(const NewMigration &fresh) {
                    .kind = pg::Parameter::Kind::integer, .is_null = fresh.total_rows < 0, .integer = fresh.total_rows},
                pg::integer(m.pace.job_interval),
                pg::integer(m.pace.pause),
-               pg::positive(m.pace.batch_size),
+               pg::integer(m.pace.batch_size),
                pg::positive(m.pace.sub_batch_size),
                pg::positive(m.pace.max_batch_size),
                pg::integer(fresh.priority),
@@ -174,19 +194,23 @@ std::int64_t insert_migration(const NewMigration &fresh) {
                pg::text(m.owner_name),
                pg::text(m.search_path),
                pg::integer(pg::system_identifier()),
-               pg::integer(pg::current_database())},
+               pg::integer(pg::current_database()),
+               pg::boolean(m.pace.batch_size_given),
+               pg::integer(m.table_root),
+               pg::text(name(m.on_data_error)),
+               pg::integer(m.generation)},
               [&](pg::Row row) { id = row.integer(1); });
     if (id == 0)
         return 0;
     Migration queued = m;
     queued.id = id;
-    insert_event(queued, "queue", {}, name(m.status), Cause{});
+    insert_event(queued, "queue", {}, name(m.status), Cause{fresh.reason});
     return id;
 }
 
 std::optional<Migration> load_migration(std::int64_t id, Arena arena) { return load_with(load_statement, id, arena); }
 std::optional<Migration> lock_migration(std::int64_t id, Arena arena) { return load_with(lock_statement, id, arena); }
-void lock_runnable_on_table(std::uint32_t table_oid) { pg::execute(lock_table_statement, {pg::integer(table_oid)}); }
+void lock_runnable_on_table(std::uint32_t root) { pg::execute(lock_table_statement, {pg::integer(root)}); }
 std::int64_t writer_of(std::int64_t id) { return single_integer(writer_statement, id); }
 
 std::optional<std::int64_t> find_by_identity(const Identity &identity) {
@@ -201,6 +225,12 @@ std::optional<std::int64_t> find_by_identity(const Identity &identity) {
 int find_by_name(Text job_class_name, std::int64_t &id) {
     return static_cast<int>(
         pg::query(name_statement, {pg::text(job_class_name)}, [&](pg::Row row) { id = row.integer(1); }));
+}
+
+Vector<std::int64_t> &all_of_class(Text job_class_name, Arena arena) {
+    auto &ids = make<Vector<std::int64_t>>(arena);
+    pg::query(class_statement, {pg::text(job_class_name)}, [&](pg::Row row) { ids.push_back(row.integer(1)); });
+    return ids;
 }
 
 Text similar_name(Text job_class_name, Arena arena) {
@@ -235,7 +265,35 @@ void set_pace(std::int64_t id, const Pace &pace, std::optional<int> priority) {
         pace_statement,
         {pg::integer(id), pg::integer(pace.job_interval), pg::integer(pace.pause), pg::positive(pace.batch_size),
          pg::positive(pace.sub_batch_size), pg::positive(pace.max_batch_size),
-         pg::Parameter{.kind = pg::Parameter::Kind::integer, .is_null = !priority, .integer = priority.value_or(0)}});
+         pg::Parameter{.kind = pg::Parameter::Kind::integer, .is_null = !priority, .integer = priority.value_or(0)},
+         pg::boolean(pace.batch_size_given)});
+}
+
+void set_batch_size(std::int64_t id, int batch_size) {
+    pg::execute(batch_size_statement, {pg::integer(id), pg::integer(batch_size)});
+}
+
+void set_hold(std::int64_t id, Micros until, Text reason) {
+    pg::execute(hold_statement, {pg::integer(id), pg::timestamp(until), pg::text(reason)});
+}
+
+void count_bounds_timeout(std::int64_t id) { pg::execute(bounds_statement, {pg::integer(id)}); }
+void count_job(std::int64_t id) { pg::execute(more_jobs_statement, {pg::integer(id)}); }
+
+void set_table_root(std::int64_t id, std::uint32_t root) {
+    pg::execute(root_statement, {pg::integer(id), pg::integer(root)});
+}
+
+void retire(std::int64_t id) { pg::execute(retire_statement, {pg::integer(id)}); }
+
+NewMigration copy_of(const Migration &migration, Arena arena) {
+    NewMigration fresh = {migration, {}, {}, 0, -1, {}};
+    pg::query(copy_statement, {pg::integer(migration.id)}, [&](pg::Row row) {
+        fresh.operation_name = row.text(1, arena);
+        fresh.batching_strategy = row.text(2, arena);
+        fresh.priority = static_cast<int>(row.integer(3));
+    });
+    return fresh;
 }
 
 bool adopt(std::int64_t id, std::uint32_t owner) {

@@ -23,6 +23,7 @@ struct NewMigration {
     Text batching_strategy;
     int priority;
     std::int64_t total_rows; // an estimate; negative when unknown
+    Text reason;             // for the event
 };
 
 // 0 if one with that identity exists.
@@ -30,14 +31,18 @@ std::int64_t insert_migration(const NewMigration &fresh);
 std::optional<Migration> load_migration(std::int64_t id, Arena arena);
 // The same, and nobody else changes its status until the transaction ends.
 std::optional<Migration> lock_migration(std::int64_t id, Arena arena);
-// Locks every runnable migration of the table, in one order, so that claims on one table happen one after the other.
-void lock_runnable_on_table(std::uint32_t table_oid);
+// Locks every runnable migration of the table, its partitions and children, in one order, so that claims on one table
+// happen one after the other.
+void lock_runnable_on_table(std::uint32_t root);
 // The transaction that wrote the row last.
 std::int64_t writer_of(std::int64_t id);
 
+// Of the current generation.
 std::optional<std::int64_t> find_by_identity(const Identity &identity);
 // How many have that job class name; `id` is one of them.
 int find_by_name(Text job_class_name, std::int64_t &id);
+// All generations, oldest first.
+Vector<std::int64_t> &all_of_class(Text job_class_name, Arena arena);
 // The name that looks most like a wrong one, or none that is close.
 Text similar_name(Text job_class_name, Arena arena);
 
@@ -45,6 +50,7 @@ struct Cause {
     Text reason; // a person's or bbm's words
     const Failure *failure = nullptr;
     std::int64_t job_id = 0; // the job that met the failure; 0 for none
+    Text data = {};          // JSON, for machines
 };
 
 // Writes the new status and the event. Whoever calls has asked core/lifecycle and holds the row's lock.
@@ -57,6 +63,15 @@ void ask_for_cancel(std::int64_t id);
 void set_frontier(std::int64_t id, Key frontier, Micros next_job_at); // next_job_at 0: now
 void set_next_job_at(std::int64_t id, Micros when);                   // 0: now
 void set_pace(std::int64_t id, const Pace &pace, std::optional<int> priority);
+void set_batch_size(std::int64_t id, int batch_size);
+void set_hold(std::int64_t id, Micros until, Text reason); // until 0: no hold
+void count_bounds_timeout(std::int64_t id);
+void count_job(std::int64_t id); // one that was not cut at the frontier: the rest of a split
+void set_table_root(std::int64_t id, std::uint32_t root);
+// Makes it history, so that a new generation may take its place.
+void retire(std::int64_t id);
+// What insert_migration() needs for another one like it.
+NewMigration copy_of(const Migration &migration, Arena arena);
 // Makes this server and database its home. False if there is no table of its name.
 bool adopt(std::int64_t id, std::uint32_t owner);
 void delete_migration(std::int64_t id);

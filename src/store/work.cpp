@@ -19,13 +19,15 @@ namespace {
 // A job that runs or is pending wants its worker now: the wait between jobs is for new ones.
 pg::Statement candidates_statement = {
     "WITH live AS MATERIALIZED (SELECT j.migration_id, pg_catalog.count(*) AS workers " BBM_JOB_LOCKS " GROUP BY 1)"
-    " SELECT m.id, m.table_oid, m.owner_oid, coalesce(live.workers, 0),"
-    " CASE WHEN EXISTS (SELECT FROM bbm.job AS j WHERE j.migration_id = m.id AND j.status <> 'succeeded'"
+    " SELECT m.id, m.table_root, m.owner_oid, coalesce(live.workers, 0),"
+    " CASE WHEN m.on_hold_until > pg_catalog.now() AND m.status = 'active' THEN m.on_hold_until"
+    " WHEN EXISTS (SELECT FROM bbm.job AS j WHERE j.migration_id = m.id AND j.status <> 'succeeded'"
     "                   AND j.status IN ('pending', 'running')) THEN NULL"
     " WHEN m.next_job_at IS NOT NULL THEN least(m.next_job_at, (SELECT pg_catalog.min(j.retry_at) FROM bbm.job AS j"
     "     WHERE j.migration_id = m.id AND j.status <> 'succeeded' AND j.status = 'failed')) END,"
     " EXISTS (SELECT FROM bbm.job AS j WHERE j.migration_id = m.id AND j.status <> 'succeeded'"
-    "         AND j.unproven_starts > CASE WHEN live.workers > 0 THEN 1 ELSE 0 END)"
+    "         AND j.unproven_starts > CASE WHEN live.workers > 0 THEN 1 ELSE 0 END),"
+    " coalesce(m.on_hold_until > pg_catalog.now() AND m.status = 'active', false)"
     " FROM bbm.migration AS m LEFT JOIN live ON live.migration_id = m.id"
     " WHERE m.status IN ('active', 'finalizing') AND m.home_system = $2 AND m.home_database = $1::pg_catalog.oid"
     " ORDER BY m.priority DESC, m.id"};
@@ -68,7 +70,7 @@ Vector<Candidate> &candidates(Arena arena) {
     pg::query(candidates_statement, {database(), system()}, [&](pg::Row row) {
         found.push_back({row.integer(1), static_cast<std::uint32_t>(row.integer(2)),
                          static_cast<std::uint32_t>(row.integer(3)), static_cast<int>(row.integer(4)), row.integer(5),
-                         row.boolean(6)});
+                         row.boolean(6), row.boolean(7)});
     });
     return found;
 }

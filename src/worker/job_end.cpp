@@ -1,6 +1,7 @@
 #include "worker/job_end.hpp"
 
 #include "core/lifecycle.hpp"
+#include "core/optimizer.hpp"
 #include "core/retry.hpp"
 #include "pg/clock.hpp"
 #include "pg/memory.hpp"
@@ -13,7 +14,10 @@ namespace bbm {
 
 namespace {
 
-void log_long_job(const JobRun &run, Micros duration) {
+Micros elapsed(const JobRun &run) { return pg::stopwatch() - run.started; }
+
+void log_long_job(const JobRun &run) {
+    const Micros duration = elapsed(run);
     const int limit = pg::settings().log_min_duration_ms;
     if (limit < 0 || duration < limit * Micros{1000})
         return;
@@ -30,22 +34,56 @@ void log_failure(const JobRun &run, const Failure &failure) {
                pg::format("SQLSTATE %s, attempt %d.", failure.sqlstate.data(), run.job.attempts));
 }
 
+// One of several things; the job has ended as failed already.
+void follow_decision(const JobRun &run, const Migration &migration, const Failure &failure,
+                     const RetryDecision &decision) {
+    if (decision.action == RetryDecision::Action::fail_migration &&
+        apply(migration.status, MigrationEvent::fail).kind == Step::Kind::moves)
+        store::change_status(migration, MigrationEvent::fail, MigrationStatus::failed, {{}, &failure, run.job.id});
+    if (decision.action == RetryDecision::Action::hold_migration && migration.status == MigrationStatus::active) {
+        store::set_hold(migration.id, pg::now() + decision.delay, failure.message);
+        store::record_event(migration, "hold", {{}, &failure, run.job.id}, name(migration.status));
+    }
+}
+
+bool is_tried_again(RetryDecision::Action action) {
+    using Action = RetryDecision::Action;
+    return action == Action::retry_job || action == Action::split_job || action == Action::hold_migration;
+}
+
 void fail(const JobRun &run, const Failure &failure, Range tried) {
     log_failure(run, failure);
-    const RetryDecision decision = after_failure(failure.sqlstate, run.job.attempts, pg::jitter());
+    const RetryDecision decision = after_failure(
+        {failure.sqlstate, run.job.attempts, run.job.batch_size, run.size.keys, run.pace.sub_batch_size}, pg::jitter());
     keep_books(*run.session, pg::Durability::durable, [&] {
         const auto migration = store::lock_migration(run.job.migration_id, pg::current_arena());
         store::Ending ending = {.event = JobEvent::fail,
                                 .failure = &failure,
                                 .met_in = tried,
-                                .sub_batch_size = sub_batch_size_after(failure.sqlstate, run.size.keys)};
-        if (decision.action == RetryDecision::Action::retry_job)
+                                .sub_batch_size = decision.sub_batch_size,
+                                .elapsed = elapsed(run),
+                                .wants_split = decision.action == RetryDecision::Action::split_job};
+        if (is_tried_again(decision.action))
             ending.retry_at = pg::now() + decision.delay;
-        if (!migration || !store::end_job(run.job, ending) || decision.action != RetryDecision::Action::fail_migration)
-            return;
-        if (apply(migration->status, MigrationEvent::fail).kind == Step::Kind::moves)
-            store::change_status(*migration, MigrationEvent::fail, MigrationStatus::failed, {{}, &failure, run.job.id});
+        if (migration && store::end_job(run.job, ending))
+            follow_decision(run, *migration, failure, decision);
     });
+}
+
+// After every job that succeeded. The user's own CALL counts as well: it shows what the work costs.
+void optimize_batch_size(const Migration &migration) {
+    if (!pg::settings().optimize_batches)
+        return;
+    const auto &samples = store::newest_samples(migration.id, pg::current_arena());
+    const auto change = next_batch_size(migration.pace, {samples.data(), samples.size()});
+    if (!change)
+        return;
+    store::set_batch_size(migration.id, change->size);
+    const Text reason = pg::format("batch size %d -> %d, efficiency %.2f", migration.pace.batch_size, change->size,
+                                   change->efficiency);
+    const Text data = pg::format("{\"old\": %d, \"new\": %d, \"efficiency\": %.2f}", migration.pace.batch_size,
+                                 change->size, change->efficiency);
+    store::record_event(migration, "optimize", {.reason = reason, .data = data}, name(migration.status));
 }
 
 } // namespace
@@ -61,19 +99,21 @@ bool still_runnable(JobRun &run) {
     return runnable;
 }
 
-void succeed(const JobRun &run, Micros duration) {
+void succeed(const JobRun &run) {
     keep_books(*run.session, pg::Durability::relaxed, [&] { // the claim that follows is durable, and carries it
-        if (store::lock_migration(run.job.migration_id, pg::current_arena()) &&
-            store::end_job(run.job, {.event = JobEvent::succeed}))
-            store::add_to_migration(run.job, run.size.row_cost_us);
+        const auto migration = store::lock_migration(run.job.migration_id, pg::current_arena());
+        if (!migration || !store::end_job(run.job, {.event = JobEvent::succeed, .elapsed = elapsed(run)}))
+            return;
+        store::add_to_migration(run.job, run.size.row_cost_us);
+        optimize_batch_size(*migration);
     });
-    log_long_job(run, duration);
+    log_long_job(run);
 }
 
 void give_back(const JobRun &run, Text reason) {
     keep_books(*run.session, pg::Durability::durable, [&] {
         if (store::lock_migration(run.job.migration_id, pg::current_arena())) // before the job, as everywhere
-            store::end_job(run.job, {.event = JobEvent::give_back, .reason = reason});
+            store::end_job(run.job, {.event = JobEvent::give_back, .reason = reason, .elapsed = elapsed(run)});
     });
 }
 

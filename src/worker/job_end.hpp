@@ -8,7 +8,8 @@ namespace bbm {
 // May the job go on? Reads the tables, and the pace as well.
 bool still_runnable(JobRun &run);
 
-void succeed(const JobRun &run, Micros duration);
+// Also sets the size of the next job.
+void succeed(const JobRun &run);
 // Paused or told to stop, with nothing wrong: somebody goes on behind the cursor.
 void give_back(const JobRun &run, Text reason);
 // After an error in the range `tried`. Raises it again where it is a client's cancel of his own CALL.

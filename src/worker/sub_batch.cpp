@@ -15,12 +15,6 @@ namespace bbm {
 
 namespace {
 
-pg::Lower lower_bound(const Job &job) {
-    if (job.cursor.empty())
-        return {LowerBound::inclusive, job.range.min};
-    return {LowerBound::exclusive, job.cursor};
-}
-
 Counters run_timed(const Session &session, Range range) {
     const bool in_worker = session.cancel == pg::Cancel::ignored;
     if (in_worker) // a client has his own statement_timeout
@@ -45,6 +39,11 @@ SubBatch end_without_work(SubBatch::Result result) {
     return {.result = result};
 }
 
+bool may_work(const store::Control &control) {
+    return is_runnable(control.status) &&
+           (control.on_hold_until <= pg::now() || control.status == MigrationStatus::finalizing);
+}
+
 void add(Counters &sum, const Counters &step) {
     sum.rows_affected += step.rows_affected;
     sum.sub_batches += step.sub_batches;
@@ -54,18 +53,20 @@ void add(Counters &sum, const Counters &step) {
 
 // Ranges up to the first one with a row in it: an empty one costs no transaction of its own. All of them together take
 // no longer than one sub-batch may.
-SubBatch walk_ranges(JobRun &run, Job &moved, Range &tried, Arena arena) {
+// A search for a bad row takes one range at a time.
+SubBatch walk_ranges(JobRun &run, Job &moved, Tried &tried, Arena arena) {
     SubBatch result = {.result = SubBatch::Result::done};
-    const Micros enough = pg::settings().target_sub_batch_time();
+    const Micros enough = run.bisection.is_active() ? 0 : pg::settings().target_sub_batch_time();
+    const int keys = run.bisection.is_active() ? run.bisection.keys : run.size.keys;
     do {
-        const auto next = pg::find_next_range(*run.keys, lower_bound(moved), moved.range.max, run.size.keys, arena);
+        const auto next = pg::find_next_range(*run.keys, lower_bound(moved), moved.range.max, keys, arena);
         if (!next)
             return result;
-        tried = next->range;
+        tried = {next->range, tried.keys + keys, tried.ranges + 1};
         add(result.step, run_timed(*run.session, next->range));
         moved.cursor = next->range.max;
         result.result = SubBatch::Result::stepped;
-        result.keys = next->is_full ? result.keys + run.size.keys : 0;
+        result.keys = next->is_full ? result.keys + keys : 0;
         result.is_last = next->is_last;
     } while (result.step.rows_affected == 0 && !result.is_last && result.step.work < enough);
     return result;
@@ -80,10 +81,16 @@ void follow(JobRun &run, const store::Control &control) {
     run.size.keys = within_cap(run.size.keys, run.pace);
 }
 
-SubBatch run_sub_batch(JobRun &run, Range &tried, Arena arena) {
+pg::Lower lower_bound(const Job &job) {
+    if (job.cursor.empty())
+        return {LowerBound::inclusive, job.range.min};
+    return {LowerBound::exclusive, job.cursor};
+}
+
+SubBatch run_sub_batch(JobRun &run, Tried &tried, Arena arena) {
     begin_as_owner(*run.session, *run.migration);
     const auto control = store::load_control(run.job, arena);
-    if (pg::is_closing(run.job.migration_id) || !control || !control->is_mine || !is_runnable(control->status))
+    if (pg::is_closing(run.job.migration_id) || !control || !control->is_mine || !may_work(*control))
         return end_without_work(SubBatch::Result::stopped);
     pg::lock_table_for_writing(run.migration->table_oid);
     check_table_name(*run.migration);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "core/batching.hpp"
+#include "core/bisection.hpp"
 #include "core/types.hpp"
 #include "pg/key_query.hpp"
 #include "pg/memory.hpp"
@@ -18,8 +19,18 @@ struct JobRun {
     const pg::KeyQueries *keys;
     Job job;
     SubBatchSize size;
-    Pace pace;              // as it is now; a person may change it
-    bool is_proven = false; // a sub-batch of this claim has been committed
+    Pace pace;                // as it is now; a person may change it
+    Micros started = 0;       // by the stopwatch
+    bool is_proven = false;   // a sub-batch of this claim has been committed
+    Bisection bisection = {}; // the search for a row that the command fails for
+    int rows_set_aside = 0;   // that were found so, in this claim
+};
+
+// What a sub-batch was at when it ended or failed.
+struct Tried {
+    Range range;    // of the command that ran last
+    int keys = 0;   // from the cursor to its end
+    int ranges = 0; // in the transaction
 };
 
 struct SubBatch {
@@ -36,7 +47,10 @@ struct SubBatch {
 // Takes over what a person has changed since.
 void follow(JobRun &run, const store::Control &control);
 
-// Opens and commits its own transaction; raises what the command raises. `tried` tells the range even then.
-SubBatch run_sub_batch(JobRun &run, Range &tried, Arena arena);
+// Opens and commits its own transaction; raises what the command raises. `tried` tells what it was at even then.
+SubBatch run_sub_batch(JobRun &run, Tried &tried, Arena arena);
+
+// Where the job goes on: behind its cursor, or at its first key.
+pg::Lower lower_bound(const Job &job);
 
 } // namespace bbm

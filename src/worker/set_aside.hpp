@@ -1,0 +1,12 @@
+// Errors of the data: the search for the rows that raise them, and what happens to those rows.
+#pragma once
+
+#include "worker/sub_batch.hpp"
+
+namespace bbm {
+
+// After a sub-batch failed. True if the walk goes on: with smaller parts, or behind the bad row, which now stands in
+// the quarantine or is a failed job of its own. False: the failure ends this run of the job.
+bool narrow_down(JobRun &run, const Failure &failure, const Tried &tried);
+
+} // namespace bbm

@@ -503,3 +503,5 @@ SELECT pg_extension_config_dump('bbm.event', '');
 SELECT pg_extension_config_dump('bbm.event_id_seq', '');
 SELECT pg_extension_config_dump('bbm.job_transition', '');
 SELECT pg_extension_config_dump('bbm.job_transition_id_seq', '');
+SELECT pg_extension_config_dump('bbm.quarantine', '');
+SELECT pg_extension_config_dump('bbm.quarantine_id_seq', '');

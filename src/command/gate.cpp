@@ -158,12 +158,6 @@ bool is_finished(Wait &wait) {
     return false;
 }
 
-Text configuration(const Migration &migration) {
-    return pg::format("job_class_name: %s, table_name: %s, column_name: %s, job_arguments: %s",
-                      migration.job_class_name.data(), migration.table_name.data(), migration.column_name.data(),
-                      migration.job_arguments.data());
-}
-
 } // namespace
 
 void finalize(std::int64_t id) {
@@ -174,6 +168,7 @@ void finalize(std::int64_t id) {
     if (is_done(migration.status))
         return pg::report(pg::Level::notice, pg::format("%s is already %s, skipping", label(migration).data(),
                                                         name(migration.status).data()));
+    refuse_history(migration);
     if (!pg::settings().enabled)
         pg::raise(Refusal{"55000", "bbm is switched off", {}, "See the setting bbm.enabled."});
     refuse_if_waiting_for_oneself(migration);
@@ -199,7 +194,7 @@ void ensure_finished(std::int64_t id, bool may_finalize) {
     const auto now = store::observe(id, pg::current_arena());
     if (!is_done(seen.status) && now && is_done(now->status))
         return;
-    const Migration migration = lock_for_change(id);
+    const Migration migration = lock_current(id);
     if (migration.status == MigrationStatus::finalized)
         return;
     const Step step = apply(migration.status, MigrationEvent::confirm);

@@ -4,6 +4,8 @@
 #include "core/command_rules.hpp"
 #include "core/job_class.hpp"
 #include "core/keyset.hpp"
+#include "core/lifecycle.hpp"
+#include "core/optimizer.hpp"
 #include "pg/catalog.hpp"
 #include "pg/identity.hpp"
 #include "pg/key_query.hpp"
@@ -45,6 +47,10 @@ void check_numbers(const QueueRequest &request) {
     check_sizes(request.batch_size.value_or(0), request.sub_batch_size.value_or(0));
     if (request.job_class_name.empty())
         refuse_value("job_class_name must not be empty");
+    if (!parse_on_data_error(request.on_data_error))
+        refuse_value(pg::format("unrecognized value for on_data_error: \"%.*s\"", pg::width(request.on_data_error),
+                                request.on_data_error.data()),
+                     "Available values: fail, quarantine.");
     if (request.batching_strategy != "primary_key")
         refuse_value(pg::format("unrecognized batching strategy \"%.*s\"", pg::width(request.batching_strategy),
                                 request.batching_strategy.data()),
@@ -121,30 +127,18 @@ bool check_command_text(const pg::RangeCommand &command) {
     return has_placeholders;
 }
 
-std::optional<Range> find_range(const QueueRequest &request, const pg::KeyColumn &key, const Migration &migration) {
-    const auto whole = pg::find_whole_range(
-        {pg::table_name(request.table), migration.cursor_columns, migration.cursor_types}, pg::current_arena());
-    if (!whole)
-        return std::nullopt;
-    const auto bound = [&](Text given, Key found) -> Key {
-        if (given.data() == nullptr)
-            return found;
-        const auto parts = pg::make_array<Text>(pg::current_arena(), 1);
-        parts[0] = pg::normal_form(given, key.type);
-        return parts;
-    };
-    const Range range = {bound(request.batch_min_value, whole->min), bound(request.batch_max_value, whole->max)};
-    if (pg::is_ordered(range.min[0], range.max[0], key.type))
-        return range;
-    if (request.batch_min_value.data() != nullptr && request.batch_max_value.data() != nullptr)
-        refuse_value("batch_min_value must not be greater than batch_max_value");
-    return std::nullopt; // the given bound lies beyond all rows
-}
-
 Key single(Text part) {
     const auto parts = pg::make_array<Text>(pg::current_arena(), 1);
     parts[0] = part;
     return parts;
+}
+
+// In the key type's own form; empty where nothing was given.
+Range given_range(const QueueRequest &request, const pg::KeyColumn &key) {
+    const auto bound = [&](Text given) {
+        return given.data() == nullptr ? Key{} : single(pg::normal_form(given, key.type));
+    };
+    return {bound(request.batch_min_value), bound(request.batch_max_value)};
 }
 
 Migration describe(const QueueRequest &request, const pg::KeyColumn &key) {
@@ -157,8 +151,13 @@ Migration describe(const QueueRequest &request, const pg::KeyColumn &key) {
     m.job_arguments = request.job_arguments;
     m.cursor_columns = single(key.name);
     m.cursor_types = single(key.type_name);
-    m.pace = {request.job_interval.value_or(0), request.pause.value_or(0), request.batch_size.value_or(0),
+    m.table_root = pg::table_root(request.table);
+    m.given = given_range(request, key);
+    m.on_data_error = parse_on_data_error(request.on_data_error).value_or(OnDataError::fail);
+    m.pace = {request.job_interval.value_or(0), request.pause.value_or(0), 0, request.batch_size.has_value(),
               request.sub_batch_size.value_or(0), request.max_batch_size.value_or(0)};
+    m.pace.batch_size =
+        request.batch_size.value_or(default_batch_size(m.pace.job_interval, m.pace.max_batch_size));
     m.owner_oid = owner.oid;
     m.owner_name = owner.name;
     m.search_path = pg::current_search_path();
@@ -172,17 +171,16 @@ MigrationStatus first_status(const Migration &migration, bool start) {
 }
 
 std::int64_t already_queued(const QueueRequest &request, const Migration &migration, std::int64_t id) {
-    const Text message =
-        pg::format("migration \"%.*s\" on table %s is already queued", pg::width(request.job_class_name),
-                   request.job_class_name.data(), migration.table_name.data());
-    const Text detail =
-        pg::format("It has number %lld, column \"%s\" and job arguments %s.", static_cast<long long>(id),
-                   migration.column_name.data(), migration.job_arguments.data());
+    const Text message = pg::format("Batched background migration not enqueued because it already exists: %s",
+                                    configuration(migration).data());
+    const auto number = static_cast<long long>(id);
+    const Text detail = pg::format("It has number %lld.", number);
     if (!request.if_not_exists)
         pg::raise(Refusal{"42710", message, detail,
-                          pg::format("Use if_not_exists => true, or remove the old one: SELECT bbm.delete(%lld);",
-                                     static_cast<long long>(id))});
-    pg::report(pg::Level::notice, pg::format("%s, skipping", message.data()), detail);
+                          pg::format("Use if_not_exists => true, or run it once more after its end: "
+                                     "SELECT bbm.requeue(%lld);",
+                                     number)});
+    pg::report(pg::Level::notice, message, detail);
     return id;
 }
 
@@ -244,6 +242,21 @@ void check_duration(Text what, std::optional<Micros> value) {
         refuse_value(pg::format("%s must not be negative", what.data()));
 }
 
+std::optional<Range> find_range(const Migration &migration) {
+    const auto whole = pg::find_whole_range(
+        {pg::table_name(migration.table_oid), migration.cursor_columns, migration.cursor_types, {}},
+        pg::current_arena());
+    if (!whole)
+        return std::nullopt;
+    const Range &given = migration.given;
+    const Range range = {given.min.empty() ? whole->min : given.min, given.max.empty() ? whole->max : given.max};
+    if (pg::is_ordered(range.min[0], range.max[0], pg::type_named(migration.cursor_types[0])))
+        return range;
+    if (!given.min.empty() && !given.max.empty())
+        refuse_value("batch_min_value must not be greater than batch_max_value");
+    return std::nullopt; // the given bound lies beyond all rows
+}
+
 std::int64_t queue(const QueueRequest &request) {
     check_caller();
     check_numbers(request);
@@ -257,10 +270,10 @@ std::int64_t queue(const QueueRequest &request) {
     if (const auto existing = store::find_by_identity(identity))
         return already_queued(request, migration, *existing);
     migration.has_placeholders = check_command_text({migration.statement, request.table, key, migration.scope_to});
-    migration.range = find_range(request, key, migration);
+    migration.range = find_range(migration);
     migration.status = first_status(migration, request.start);
     const std::int64_t id = store::insert_migration({migration, job_class.operation_name, request.batching_strategy,
-                                                     request.priority, pg::estimated_rows(request.table)});
+                                                     request.priority, pg::estimated_rows(request.table), {}});
     if (id == 0) // queued by somebody else in this moment
         return already_queued(request, migration, store::find_by_identity(identity).value_or(0));
     say_queued(migration, id);

@@ -25,12 +25,17 @@ struct QueueRequest {
     Text batching_strategy;
     Key cursor_columns;
     int priority;
+    std::optional<Micros> finish_within;
+    Text on_data_error;
     bool start;
     bool if_not_exists;
 };
 
 // The id of the migration. Everything that can be wrong is found here, and then nothing is stored.
 std::int64_t queue(const QueueRequest &request);
+
+// The keys that a migration has to handle, or nothing: those of its table now, within the bounds that were given.
+std::optional<Range> find_range(const Migration &migration);
 
 struct DefineRequest {
     Text name;

@@ -74,6 +74,29 @@ Migration lock_for_change(std::int64_t id) {
     return check(store::lock_migration(id, pg::current_arena()), id);
 }
 
+Migration lock_current(std::int64_t id) {
+    const Migration migration = lock_for_change(id);
+    refuse_history(migration);
+    return migration;
+}
+
+void refuse_history(const Migration &migration) {
+    if (migration.is_current)
+        return;
+    pg::raise(Refusal{"55000",
+                      pg::format("%s, number %lld, was queued again", label(migration).data(),
+                                 static_cast<long long>(migration.id)),
+                      pg::format("It is generation %d, and a newer one has taken its place.", migration.generation),
+                      pg::format("See SELECT * FROM bbm.migrations WHERE job_class_name = '%s';",
+                                 migration.job_class_name.data())});
+}
+
+Text configuration(const Migration &migration) {
+    return pg::format("job_class_name: %s, table_name: %s, column_name: %s, job_arguments: %s",
+                      migration.job_class_name.data(), migration.table_name.data(), migration.column_name.data(),
+                      migration.job_arguments.data());
+}
+
 Text label(const Migration &migration) {
     return pg::format("migration \"%.*s\"", pg::width(migration.job_class_name), migration.job_class_name.data());
 }

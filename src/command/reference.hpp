@@ -15,6 +15,12 @@ std::int64_t resolve_identity(Text job_class_name, std::uint32_t table, Text col
 Migration require(std::int64_t id);
 Migration lock_for_change(std::int64_t id);
 
+// The same, and refuses an old generation: it is history.
+Migration lock_current(std::int64_t id);
+void refuse_history(const Migration &migration);
+
+// The four parts of its identity, for messages.
+Text configuration(const Migration &migration);
 // `migration "x"`, for messages.
 Text label(const Migration &migration);
 // `migration "x" has failed`, 55000, with its last error and what to do.

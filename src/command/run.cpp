@@ -13,7 +13,7 @@
 #include "store/jobs.hpp"
 #include "store/migrations.hpp"
 #include "store/work.hpp"
-#include "worker/job_runner.hpp"
+#include "worker/migration_runner.hpp"
 
 #include <algorithm>
 

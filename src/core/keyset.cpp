@@ -48,6 +48,11 @@ void append_ordered_keys(String &out, const KeyWalk &walk, LowerBound lower) {
     append_comparison(out, walk, lower == LowerBound::inclusive ? ">=" : ">", 1);
     append(out, " AND ");
     append_comparison(out, walk, "<=", walk.columns.size() + 1);
+    if (!walk.scope.empty()) {
+        append(out, " AND (");
+        append(out, walk.scope);
+        append(out, "\n)"); // behind a comment at its end
+    }
     append(out, " ORDER BY ");
     append_columns(out, walk, "");
 }

@@ -10,6 +10,7 @@ struct KeyWalk {
     Text table;  // qualified and quoted
     Key columns; // plain names
     Key types;   // names that a cast accepts
+    Text scope;  // a condition: only rows that meet it count as keys; empty for all rows
 };
 
 enum class LowerBound { inclusive, exclusive };
@@ -18,7 +19,7 @@ enum class LowerBound { inclusive, exclusive };
 // One row if there is any key in between: first key, and the key that many rows further, or NULLs when there are fewer.
 Text next_range_query(const KeyWalk &walk, LowerBound lower, Arena arena);
 
-// No parameters. One row: the smallest and the greatest key, or no row when the table is empty.
+// No parameters, no scope. One row: the smallest and the greatest key, or no row when the table is empty.
 Text whole_range_query(const KeyWalk &walk, Arena arena);
 
 } // namespace bbm

@@ -51,6 +51,7 @@ struct Migration {
     Text scope_to;
     Key cursor_columns;
     Key cursor_types;
+    Range given; // batch_min_value and batch_max_value; empty where they were not given
     std::optional<Range> range;
     Key frontier; // empty before the first job
     Pace pace;

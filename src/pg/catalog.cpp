@@ -18,6 +18,7 @@ extern "C" {
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
@@ -91,6 +92,17 @@ AttrNumber primary_key_column(Relation table) {
     return column;
 }
 
+Oid first_parent(Relation inherits, Oid child) {
+    ScanKeyData key;
+    ScanKeyInit(&key, Anum_pg_inherits_inhrelid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(child));
+    SysScanDesc scan = systable_beginscan(inherits, InheritsRelidSeqnoIndexId, true, nullptr, 1, &key);
+    HeapTuple tuple = systable_getnext(scan);
+    const Oid parent =
+        HeapTupleIsValid(tuple) ? reinterpret_cast<Form_pg_inherits>(GETSTRUCT(tuple))->inhparent : InvalidOid;
+    systable_endscan(scan);
+    return parent;
+}
+
 Refusal find_key_in(Relation table, Text column, KeyColumn &key) {
     const char *table_text = RelationGetRelationName(table);
     const AttrNumber number =
@@ -140,6 +152,16 @@ Text table_name(std::uint32_t table) {
     const Text name(schema == nullptr ? "" : quote_qualified_identifier(schema, NameStr(form->relname)));
     ReleaseSysCache(tuple);
     return name;
+}
+
+std::uint32_t table_root(std::uint32_t table) {
+    if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(table)))
+        return InvalidOid;
+    Relation inherits = table_open(InheritsRelationId, AccessShareLock);
+    for (Oid parent = table; OidIsValid(parent); parent = first_parent(inherits, table))
+        table = parent;
+    table_close(inherits, AccessShareLock);
+    return table;
 }
 
 Refusal check_table(std::uint32_t table) {

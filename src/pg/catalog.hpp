@@ -8,6 +8,9 @@ namespace bbm::pg {
 // The table's name now, qualified and quoted, in the current memory context; empty if it is gone.
 Text table_name(std::uint32_t table);
 
+// The topmost table that it is a partition or a child of, or itself; 0 if it is gone. Of several parents the first.
+std::uint32_t table_root(std::uint32_t table);
+
 // A reason why a table of this kind cannot be migrated, or nothing.
 Refusal check_table(std::uint32_t table);
 

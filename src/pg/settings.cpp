@@ -1,5 +1,7 @@
 #include "pg/settings.hpp"
 
+#include <climits>
+
 extern "C" {
 #include "postgres.h"
 
@@ -30,6 +32,8 @@ struct Number {
 const Switch kSwitches[] = {
     {"bbm.enabled", &values.enabled,
      "Runs batched background migrations; off ends work after the running sub-batches."},
+    {"bbm.optimize_batches", &values.optimize_batches,
+     "Changes batch sizes by the time that jobs take; off leaves them as they are."},
     {"bbm.allow_superuser_migrations", &values.allow_superuser_migrations,
      "Lets superusers queue migrations, which then run with a superuser's rights."},
 };
@@ -49,6 +53,8 @@ const Number kNumbers[] = {
      "Longest wait of a sub-batch for a lock of somebody else; 0 waits for ever."},
     {"bbm.sub_batch_timeout", &values.sub_batch_timeout_ms, 0, kDay_ms, GUC_UNIT_MS,
      "Longest time of a sub-batch's statement; 0 for no limit."},
+    {"bbm.max_quarantined_rows", &values.max_quarantined_rows, 0, INT_MAX, 0,
+     "Rows that a migration may set aside with on_data_error => 'quarantine' before it fails."},
     {"bbm.log_min_duration", &values.log_min_duration_ms, -1, kDay_ms, GUC_UNIT_MS,
      "Logs every job that took at least this long; -1 logs none."},
 };

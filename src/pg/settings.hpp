@@ -7,6 +7,7 @@ namespace bbm::pg {
 
 struct Settings {
     bool enabled = true;
+    bool optimize_batches = true;
     bool allow_superuser_migrations = true;
     int max_workers = 4;
     int max_running_migrations = 2;
@@ -15,6 +16,7 @@ struct Settings {
     int lock_timeout_ms = 1000;
     int sub_batch_timeout_ms = 60'000;
     int log_min_duration_ms = -1;
+    int max_quarantined_rows = 100;
     char *databases = nullptr;
 
     Micros target_sub_batch_time() const { return target_sub_batch_time_ms * Micros{1000}; }

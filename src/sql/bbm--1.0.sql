@@ -48,6 +48,8 @@ CREATE TABLE bbm.migration (
     batching_strategy text NOT NULL DEFAULT 'primary_key' CHECK (batching_strategy IN ('primary_key')),
     cursor_columns   text[] NOT NULL CHECK (cardinality(cursor_columns) > 0),
     cursor_types     text[] NOT NULL,
+    given_min        text[],
+    given_max        text[],
     min_cursor       text[],
     max_cursor       text[],
     frontier         text[],
@@ -185,6 +187,7 @@ COMMENT ON TABLE bbm.quarantine IS 'rows that a migration left as they were beca
 COMMENT ON COLUMN bbm.migration.table_root IS 'the topmost table that it is a partition or a child of: one migration at a time on all of them';
 COMMENT ON COLUMN bbm.migration.generation IS 'rises with bbm.requeue(); the newest one is_current, the others are history';
 COMMENT ON COLUMN bbm.migration.batch_size_given IS 'a person chose batch_size: without an interval it then stays as it is';
+COMMENT ON COLUMN bbm.migration.given_min IS 'batch_min_value as it was given; for the next generation';
 COMMENT ON COLUMN bbm.migration.on_hold_until IS 'no job is started before; hold_reason says why';
 COMMENT ON COLUMN bbm.migration.recent_jobs IS 'jobs that were cut since it became active, for the failure threshold';
 COMMENT ON COLUMN bbm.migration.bounds_attempts IS 'ranges that could not be found in time; each halves the batch, after 3 the filter is left out of the search';

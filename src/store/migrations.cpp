@@ -14,17 +14,17 @@ namespace {
     BBM_MICROS("job_interval") ", " BBM_MICROS("pause") ", "                                                           \
     "batch_size, sub_batch_size, max_batch_size, row_cost_us, owner_oid, owner_name, search_path, next_job_at, "       \
     "home_system, home_database, batch_size_given, table_root, on_hold_until, hold_reason, on_data_error, "            \
-    "generation, is_current, recent_jobs, bounds_attempts"
+    "generation, is_current, recent_jobs, bounds_attempts, given_min, given_max"
 
 pg::Statement insert_statement = {
     "INSERT INTO bbm.migration (job_class_name, table_oid, table_name, column_name, job_arguments, status, statement,"
     " has_placeholders, scope_to, operation_name, batching_strategy, cursor_columns, cursor_types, min_cursor,"
     " max_cursor, total_rows, job_interval, pause, batch_size, sub_batch_size, max_batch_size, priority, owner_oid,"
     " owner_name, search_path, home_system, home_database, batch_size_given, table_root, on_data_error, generation,"
-    " active_since, finished_at)"
+    " given_min, given_max, active_since, finished_at)"
     " VALUES ($1, $2::pg_catalog.oid, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16,"
     " $17 * interval '1 microsecond', $18 * interval '1 microsecond', $19, $20, $21, $22, $23::pg_catalog.oid, $24,"
-    " $25, $26, $27::pg_catalog.oid, $28, $29::pg_catalog.oid, $30, $31,"
+    " $25, $26, $27::pg_catalog.oid, $28, $29::pg_catalog.oid, $30, $31, $32, $33,"
     " CASE WHEN $6 = 'active' THEN pg_catalog.now() END, CASE WHEN $6 = 'finished' THEN pg_catalog.now() END)"
     " ON CONFLICT (job_class_name, table_oid, column_name, job_arguments) WHERE is_current DO NOTHING RETURNING id"};
 
@@ -49,7 +49,8 @@ pg::Statement similar_statement = {
 
 pg::Statement status_statement = {
     "UPDATE bbm.migration SET status = $2, status_reason = $3, next_job_at = NULL, cancel_running = false,"
-    " on_hold_until = NULL, hold_reason = NULL, recent_jobs = 0, bounds_attempts = 0,"
+    " on_hold_until = CASE WHEN $2 IN ('active', 'paused') THEN on_hold_until END,"
+    " hold_reason = CASE WHEN $2 IN ('active', 'paused') THEN hold_reason END, recent_jobs = 0, bounds_attempts = 0,"
     " active_since = CASE WHEN $2 IN ('active', 'finalizing') THEN pg_catalog.now() END,"
     " finished_at = CASE WHEN $2 IN ('finished', 'finalized') THEN coalesce(finished_at, pg_catalog.now()) END"
     " WHERE id = $1"};
@@ -135,6 +136,7 @@ Migration read_migration(const pg::Row &row, Arena arena) {
     m.is_current = row.boolean(34);
     m.recent_jobs = static_cast<int>(row.integer(35));
     m.bounds_attempts = static_cast<int>(row.integer(36));
+    m.given = {row.key(37, arena), row.key(38, arena)};
     return m;
 }
 
@@ -198,7 +200,9 @@ std::int64_t insert_migration(const NewMigration &fresh) {
                pg::boolean(m.pace.batch_size_given),
                pg::integer(m.table_root),
                pg::text(name(m.on_data_error)),
-               pg::integer(m.generation)},
+               pg::integer(m.generation),
+               pg::key(m.given.min),
+               pg::key(m.given.max)},
               [&](pg::Row row) { id = row.integer(1); });
     if (id == 0)
         return 0;

@@ -12,6 +12,7 @@
 #include "pg/settings.hpp"
 #include "store/jobs.hpp"
 #include "store/migrations.hpp"
+#include "worker/split.hpp"
 
 #include <algorithm>
 
@@ -31,13 +32,15 @@ struct OpenJobs {
     Job *next = nullptr;      // to be started; an orphan first, since its range is half done
     bool is_busy = false;     // one of them is running in another process
     Micros retry_at = kNever; // when a failed job may be tried again
-    int given_up = 0;         // failed jobs that wait for a person
+    int failed = 0;
+    int given_up = 0; // failed jobs that wait for a person
 };
 
 OpenJobs look_at(Vector<Job> &jobs) {
     OpenJobs open;
     Job *orphan = nullptr;
     for (Job &job : jobs) {
+        open.failed += job.status == JobStatus::failed;
         if (job.status == JobStatus::running) {
             if (is_live(job.id))
                 open.is_busy = true;
@@ -57,7 +60,7 @@ OpenJobs look_at(Vector<Job> &jobs) {
 }
 
 bool table_is_busy(const Migration &migration, Arena arena) {
-    const auto &jobs = store::running_on_table(migration.table_oid, migration.id, arena);
+    const auto &jobs = store::running_on_table(migration.table_root, migration.id, arena);
     return std::any_of(jobs.begin(), jobs.end(), is_live);
 }
 
@@ -81,8 +84,24 @@ Claim suspect(const Migration &migration, const Job &job, int starts) {
     return {.kind = Claim::Kind::failed};
 }
 
+// The search for bounds has the time of a sub-batch; a client has his own statement_timeout. Trivially destructible: an
+// error leaves the note standing, which is what it is for.
+struct Looking {
+    const ClaimRequest *request;
+    explicit Looking(const ClaimRequest &one) : request(&one) {
+        request->is_looking = true;
+        if (request->session.cancel == pg::Cancel::ignored)
+            pg::start_statement_timer(pg::settings().sub_batch_timeout());
+    }
+    void stop() const {
+        pg::stop_statement_timer();
+        request->is_looking = false;
+    }
+};
+
 // The lock first, then the row: what was read before the lock was ours may be old.
-Claim start(const Migration &migration, Job job, Arena arena) {
+Claim start(const ClaimRequest &request, Job job, Arena arena) {
+    const Migration &migration = request.migration;
     if (!pg::try_lock(pg::LockClass::job, job.id))
         return {.kind = Claim::Kind::busy};
     if (!store::start_job(job, job.status == JobStatus::running ? JobEvent::take_over : JobEvent::start, arena)) {
@@ -91,20 +110,29 @@ Claim start(const Migration &migration, Job job, Arena arena) {
     }
     if (job.unproven_starts > kSuspectedCrashStarts)
         return suspect(migration, job, job.unproven_starts - 1); // this start was none
+    if (job.wants_split) {
+        const Looking looking(request);
+        split(job, request.bounds, arena);
+        looking.stop();
+    }
     return {.kind = Claim::Kind::job, .job = job};
 }
 
-std::optional<pg::NextRange> next_range(const Migration &migration, const pg::KeyQueries &queries, int keys,
-                                        Arena arena) {
+std::optional<pg::NextRange> next_range(const ClaimRequest &request, int keys, Arena arena) {
+    const Migration &migration = request.migration;
     if (!migration.range)
         return std::nullopt;
-    if (migration.frontier.empty())
-        return pg::find_next_range(queries, {LowerBound::inclusive, migration.range->min}, migration.range->max, keys,
-                                   arena);
-    if (std::equal(migration.frontier.begin(), migration.frontier.end(), migration.range->max.begin(),
-                   migration.range->max.end()))
+    const bool is_first = migration.frontier.empty();
+    if (!is_first && std::equal(migration.frontier.begin(), migration.frontier.end(), migration.range->max.begin(),
+                                migration.range->max.end()))
         return std::nullopt;
-    return pg::find_next_range(queries, {LowerBound::exclusive, migration.frontier}, migration.range->max, keys, arena);
+    const Looking looking(request);
+    const auto found = pg::find_next_range(request.bounds,
+                                           {is_first ? LowerBound::inclusive : LowerBound::exclusive,
+                                            is_first ? migration.range->min : migration.frontier},
+                                           migration.range->max, keys, arena);
+    looking.stop();
+    return found;
 }
 
 Claim cut(const Migration &migration, Range range, int batch_size) {
@@ -132,12 +160,23 @@ Text describe_failures(const Migration &migration, int given_up, Arena arena) {
     return pg::format("%d %s failed: %s", given_up, given_up == 1 ? "job" : "jobs", last ? last->message.data() : "");
 }
 
-Claim claim_new_job(const Migration &migration, const pg::KeyQueries &queries, const OpenJobs &open, bool skips_delays,
-                    Arena arena) {
-    const int batch_size = next_batch_size(migration.pace);
-    const auto found = next_range(migration, queries, batch_size, arena);
-    const bool waits =
-        migration.next_job_at > pg::now() && migration.status != MigrationStatus::finalizing && !skips_delays;
+// On every path: whoever ends a job comes here next, or somebody else does.
+bool fails_too_often(const Migration &migration, const OpenJobs &open, Text &reason) {
+    if (open.failed < kFewestTooMany)
+        return false;
+    const std::int64_t failed = store::failed_since_start(migration.id);
+    if (!too_many_failed(migration.recent_jobs, failed))
+        return false;
+    reason = pg::format("%lld of the last %d jobs failed", static_cast<long long>(failed), migration.recent_jobs);
+    return true;
+}
+
+Claim claim_new_job(const ClaimRequest &request, const OpenJobs &open, Arena arena) {
+    const Migration &migration = request.migration;
+    const int batch_size = batch_size_after(migration.pace.batch_size, migration.bounds_attempts);
+    const auto found = next_range(request, batch_size, arena);
+    const bool waits = migration.next_job_at > pg::now() && migration.status != MigrationStatus::finalizing &&
+                       !request.session.skips_delays;
     // The interval stands in the row already, and must stay there when a failed job is due for a retry before.
     if (found && waits)
         return {.kind = Claim::Kind::rest, .until = std::min(migration.next_job_at, open.retry_at)};
@@ -159,7 +198,7 @@ bool is_another(const Migration &now, const Migration &known) {
 } // namespace
 
 bool lock_for_claim(Migration &migration, Claim &refused, Arena arena) {
-    store::lock_runnable_on_table(migration.table_oid);
+    store::lock_runnable_on_table(migration.table_root);
     const auto fresh = store::lock_migration(migration.id, arena);
     if (fresh && fresh->status == MigrationStatus::failed) {
         refused = {.kind = Claim::Kind::failed};
@@ -174,15 +213,21 @@ bool lock_for_claim(Migration &migration, Claim &refused, Arena arena) {
     return true;
 }
 
-Claim claim_next_job(const Migration &migration, const pg::KeyQueries &queries, bool skips_delays, Arena arena) {
+Claim claim_next_job(const ClaimRequest &request, Arena arena) {
+    const Migration &migration = request.migration;
+    if (migration.status == MigrationStatus::active && migration.on_hold_until > pg::now())
+        return {.kind = Claim::Kind::rest, .until = migration.on_hold_until};
     if (table_is_busy(migration, arena))
         return {.kind = Claim::Kind::busy};
     const OpenJobs open = look_at(store::unfinished_jobs(migration.id, arena));
     if (open.is_busy)
         return {.kind = Claim::Kind::busy};
+    Text reason;
+    if (fails_too_often(migration, open, reason))
+        return end(migration, MigrationEvent::fail, reason);
     if (open.next != nullptr)
-        return start(migration, *open.next, arena);
-    return claim_new_job(migration, queries, open, skips_delays, arena);
+        return start(request, *open.next, arena);
+    return claim_new_job(request, open, arena);
 }
 
 } // namespace bbm

@@ -4,6 +4,7 @@
 #include "core/types.hpp"
 #include "pg/key_query.hpp"
 #include "pg/memory.hpp"
+#include "worker/session.hpp"
 
 namespace bbm {
 
@@ -25,7 +26,14 @@ struct Claim {
 // it may be claimed; else `refused` says why not.
 bool lock_for_claim(Migration &migration, Claim &refused, Arena arena);
 
+struct ClaimRequest {
+    const Migration &migration; // as it is now
+    const pg::KeyQueries &bounds;
+    const Session &session;
+    bool &is_looking; // true while the bounds of a job are looked for: a time-out then is theirs
+};
+
 // After that, with the table locked and the key queries prepared. What is returned lives in the arena.
-Claim claim_next_job(const Migration &migration, const pg::KeyQueries &queries, bool skips_delays, Arena arena);
+Claim claim_next_job(const ClaimRequest &request, Arena arena);
 
 } // namespace bbm

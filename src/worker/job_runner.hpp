@@ -1,24 +1,17 @@
-// Runs the jobs of one migration, sub-batch by sub-batch.
+// Runs one claimed job, sub-batch by sub-batch, until it is done or somebody or something stops it.
 #pragma once
 
-#include "worker/session.hpp"
+#include "worker/sub_batch.hpp"
 
 namespace bbm {
 
-struct Run {
-    enum class Outcome {
-        finished,
-        failed,
-        stopped,     // paused, deleted, or not this session's
-        resting,     // nothing to do until `until`
-        busy,        // another process is at it
-        out_of_time, // the session's deadline has passed
-        disabled,    // bbm.enabled is off
-    } outcome;
-    Micros until = 0;
+struct JobEnd {
+    enum class Kind { done, stopped, out_of_time, failed, held } kind;
+    Text indicator = {}; // held: by which indicator of health
+    Text reason = {};
 };
 
-// Works until there is nothing to do now. Errors of the user's command are recorded; others fly.
-Run run_migration(std::int64_t id, const Session &session);
+// Ends the job in the tables as well, and frees its lock. Errors of the user's command are recorded; others fly.
+JobEnd run_job(const Session &session, Migration &migration, const pg::KeyQueries &keys, const Job &job);
 
 } // namespace bbm

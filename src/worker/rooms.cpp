@@ -36,4 +36,9 @@ Arena next_turn() {
     return all.turns[all.turn].arena();
 }
 
+void same_turn_again() {
+    Rooms &all = open_rooms();
+    all.turn = 1 - all.turn;
+}
+
 } // namespace bbm

@@ -12,5 +12,7 @@ void reset_job_room();
 // For one transaction; it becomes the current context. Two of them alternate, so that a cursor outlives the sub-batch
 // that found it.
 Arena next_turn();
+// The next turn uses this one's memory again: its transaction failed, and the cursor stands in the other one.
+void same_turn_again();
 
 } // namespace bbm

@@ -6,7 +6,7 @@
 #include "pg/workers.hpp"
 #include "store/jobs.hpp"
 #include "store/migrations.hpp"
-#include "worker/job_runner.hpp"
+#include "worker/migration_runner.hpp"
 #include "worker/processes.hpp"
 
 namespace bbm {

@@ -1,0 +1,236 @@
+#include "worker/migration_runner.hpp"
+
+#include "core/keyset.hpp"
+#include "core/lifecycle.hpp"
+#include "core/retry.hpp"
+#include "pg/attempt.hpp"
+#include "pg/catalog.hpp"
+#include "pg/key_query.hpp"
+#include "pg/locks.hpp"
+#include "pg/range_command.hpp"
+#include "pg/report.hpp"
+#include "pg/settings.hpp"
+#include "store/migrations.hpp"
+#include "worker/claim.hpp"
+#include "worker/health_watch.hpp"
+#include "worker/job_runner.hpp"
+#include "worker/rooms.hpp"
+
+namespace bbm {
+
+namespace {
+
+// Plans follow changes of tables by themselves, but not growth that no ANALYZE has seen yet.
+constexpr Micros kPlanLifetime = 10'000'000;
+// A failed claim (a lock held by somebody, the bounds not found in time) is tried again after this.
+constexpr Micros kClaimRetry = 1'000'000;
+// A claim that found the table or the migration locked.
+constexpr Text kLockNotAvailable = "55P03";
+constexpr Text kCanceled = "57014";
+constexpr Micros kTableRetry = 100'000;
+
+// Of the process: after an error nobody has to tidy up.
+struct Queries {
+    pg::KeyQueries keys;   // all rows, for sub-batches
+    pg::KeyQueries bounds; // the rows that the filter lets pass, for jobs
+};
+Queries queries;
+
+struct Engine {
+    const Session *session;
+    Migration migration;
+    Micros planned_at;     // by the stopwatch; 0 = the command is not prepared
+    bool filters_bounds;   // queries.bounds differs from queries.keys
+    bool is_looking;       // for the bounds of a job, at this moment
+    Text last_claim_error; // its SQLSTATE; said once, not once a second
+};
+
+// The batch size that somebody chose counts the rows that the filter lets pass, as documented. Where bbm chooses, the
+// filter is asked only once for each row: by the command.
+bool wants_filter(const Migration &migration) {
+    const bool is_counted = migration.pace.batch_size_given || migration.pace.job_interval > 0;
+    return is_counted && !migration.scope_to.empty() && may_filter_bounds(migration.bounds_attempts);
+}
+
+// The key may have changed since the migration was queued; then it is refused here and the migration fails.
+void prepare(Engine &engine, const Migration &fresh) {
+    if (engine.planned_at != 0 && pg::stopwatch() - engine.planned_at < kPlanLifetime &&
+        engine.filters_bounds == wants_filter(fresh))
+        return;
+    engine.planned_at = 0;
+    const Migration &migration = engine.migration;
+    pg::KeyColumn key;
+    pg::raise_if(pg::find_key(migration.table_oid, migration.cursor_columns[0], key));
+    const KeyWalk walk = {migration.table_name, migration.cursor_columns, migration.cursor_types, {}};
+    pg::prepare_key_queries(queries.keys, walk, key.type);
+    engine.filters_bounds = wants_filter(fresh);
+    if (engine.filters_bounds)
+        pg::prepare_key_queries(queries.bounds, {walk.table, walk.columns, walk.types, migration.scope_to}, key.type);
+    pg::prepare_command(
+        {migration.statement, migration.table_oid, key, migration.scope_to, migration.has_placeholders});
+    engine.planned_at = pg::stopwatch();
+}
+
+bool is_out_of_time(const Session &session) { return pg::now() >= session.deadline; }
+
+// An error here is met before any job: the table is gone, the privilege was revoked, the key was dropped.
+void fail_migration(const Engine &engine, const Failure &failure) {
+    keep_books(*engine.session, pg::Durability::durable, [&] {
+        const auto migration = store::lock_migration(engine.migration.id, pg::current_arena());
+        if (migration && apply(migration->status, MigrationEvent::fail).kind == Step::Kind::moves)
+            store::change_status(*migration, MigrationEvent::fail, MigrationStatus::failed, {{}, &failure});
+    });
+}
+
+// What keeps a claim from being made (a full disk, a read-only database) keeps it from being written to a table as
+// well.
+void say_once(Engine &engine, const Failure &failure) {
+    if (engine.last_claim_error == failure.sqlstate)
+        return;
+    engine.last_claim_error = pg::copy(failure.sqlstate, migration_room());
+    pg::report(
+        pg::Level::log,
+        pg::format("migration %lld waits: %s", static_cast<long long>(engine.migration.id), failure.message.data()),
+        pg::format("SQLSTATE %s; it is tried again every second.", failure.sqlstate.data()));
+}
+
+// The bounds of a job were not found in time. It counts, and the next attempt looks for less.
+void count_bounds_timeout(const Engine &engine, const Failure &failure) {
+    keep_books(*engine.session, pg::Durability::durable, [&] {
+        const auto migration = store::lock_migration(engine.migration.id, pg::current_arena());
+        if (!migration)
+            return;
+        store::count_bounds_timeout(migration->id);
+        store::record_event(*migration, "bounds", {{}, &failure}, name(migration->status));
+    });
+}
+
+// In a transaction that it opens. Never waits for the table: people would wait behind the migration's row.
+Claim try_to_claim(Engine &engine, Migration &fresh, Arena arena) {
+    Claim refused;
+    begin_as_owner(*engine.session, engine.migration);
+    if (!lock_for_claim(fresh, refused, arena))
+        return refused;
+    if (!pg::try_lock_table(engine.migration.table_oid))
+        return {.kind = Claim::Kind::rest, .until = pg::now() + kTableRetry};
+    check_table_name(engine.migration);
+    prepare(engine, fresh);
+    return claim_next_job(
+        {fresh, engine.filters_bounds ? queries.bounds : queries.keys, *engine.session, engine.is_looking}, arena);
+}
+
+Claim after_claim_error(Engine &engine, const Failure &error) {
+    engine.planned_at = 0;
+    const bool is_cancel = error.sqlstate == kCanceled;
+    if (is_cancel && engine.session->cancel == pg::Cancel::raises)
+        pg::raise(error);
+    if (error.sqlstate == kLockNotAvailable) // somebody pauses, alters or claims in this moment
+        return {.kind = Claim::Kind::rest, .until = pg::now() + kTableRetry};
+    if (is_cancel && engine.is_looking) {
+        count_bounds_timeout(engine, error);
+        return {.kind = Claim::Kind::rest, .until = pg::now() + kClaimRetry};
+    }
+    const FailureClass failure_class = classify(error.sqlstate);
+    if (failure_class == FailureClass::transient || failure_class == FailureClass::resources) {
+        say_once(engine, error);
+        return {.kind = Claim::Kind::rest, .until = pg::now() + kClaimRetry};
+    }
+    fail_migration(engine, error);
+    return {.kind = Claim::Kind::failed};
+}
+
+Claim claim(Engine &engine) {
+    reset_job_room();
+    (void)next_turn();
+    const Arena arena = job_room();
+    Claim claimed;
+    Migration fresh = engine.migration;
+    engine.is_looking = false;
+    const auto error = pg::attempt(arena, [&] {
+        pg::check_signals(engine.session->cancel);
+        claimed = try_to_claim(engine, fresh, arena);
+        pg::commit_transaction(pg::Durability::durable);
+    });
+    if (error)
+        return after_claim_error(engine, *error);
+    engine.last_claim_error = {};
+    engine.migration.status = fresh.status;
+    engine.migration.pace = fresh.pace;
+    return claimed;
+}
+
+// Tables may have become partitions or children of another one since the migration was queued.
+void follow_table_root(Migration &migration) {
+    const std::uint32_t root = pg::table_root(migration.table_oid);
+    if (root == 0 || root == migration.table_root)
+        return;
+    store::set_table_root(migration.id, root);
+    migration.table_root = root;
+}
+
+bool load(Engine &engine, std::int64_t id) {
+    bool found = false;
+    reset_migration_room();
+    (void)next_turn();
+    keep_books(*engine.session, pg::Durability::relaxed, [&] {
+        const auto migration = store::load_migration(id, migration_room());
+        found = migration.has_value();
+        if (!found)
+            return;
+        engine.migration = *migration;
+        if (migration->is_home && is_runnable(migration->status))
+            follow_table_root(engine.migration);
+    });
+    return found;
+}
+
+Run work(Engine &engine) {
+    using Outcome = Run::Outcome;
+    for (;;) {
+        if (!pg::settings().enabled)
+            return {Outcome::disabled};
+        if (is_out_of_time(*engine.session))
+            return {Outcome::out_of_time};
+        const Claim claimed = claim(engine);
+        switch (claimed.kind) {
+        case Claim::Kind::job: {
+            const JobEnd end = run_job(*engine.session, engine.migration, queries.keys, claimed.job);
+            if (end.kind == JobEnd::Kind::failed)
+                engine.planned_at = 0;
+            if (end.kind == JobEnd::Kind::held &&
+                !wait_on_hold(*engine.session, engine.migration, {end.indicator, end.reason}))
+                return {Outcome::resting, pg::now()};
+            break;
+        }
+        case Claim::Kind::finished:
+            return {Outcome::finished};
+        case Claim::Kind::failed:
+            return {Outcome::failed};
+        case Claim::Kind::rest:
+            return {Outcome::resting, claimed.until};
+        case Claim::Kind::busy:
+            return {Outcome::busy};
+        case Claim::Kind::stopped:
+            return {Outcome::stopped};
+        }
+    }
+}
+
+} // namespace
+
+Run run_migration(std::int64_t id, const Session &session) {
+    Engine engine = {&session, {}, 0, false, false, {}};
+    if (!load(engine, id))
+        return {Run::Outcome::stopped};
+    if (session.settings == pg::Scope::session)
+        pg::apply_owners_settings(engine.migration.search_path, pg::settings().lock_timeout(), session.settings);
+    const Run run = work(engine);
+    pg::release_command();
+    pg::release_key_queries(queries.keys);
+    pg::release_key_queries(queries.bounds);
+    if (session.cancel == pg::Cancel::ignored)
+        pg::show_idle();
+    return run;
+}
+
+} // namespace bbm

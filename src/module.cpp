@@ -1,6 +1,7 @@
 // The whole C ABI of bbm: the library's start, the functions that SQL calls, the mains of the background workers. Each
 // reads its arguments, calls one function and returns.
 #include "command/control.hpp"
+#include "command/ended.hpp"
 #include "command/gate.hpp"
 #include "command/queue.hpp"
 #include "command/reference.hpp"
@@ -104,27 +105,52 @@ std::uint32_t table_at(FunctionCallInfo fcinfo, int i) {
     return PG_GETARG_OID(i);
 }
 
-// A migration by id, by name or by configuration: which, the declared types of the function tell. `next` is the number
-// of the argument behind it.
-struct Reference {
-    std::int64_t id;
-    int next;
-};
+// A migration by id, by name or by configuration: which, the declared types of the function tell.
+enum class NamedBy { id, name, configuration };
 
-Reference migration_at(FunctionCallInfo fcinfo) {
+NamedBy how_named(FunctionCallInfo fcinfo) {
     Oid *types;
     int count;
     (void)get_func_signature(fcinfo->flinfo->fn_oid, &types, &count);
-    if (types[0] == INT8OID) {
+    if (types[0] == INT8OID)
+        return NamedBy::id;
+    return count < 2 || types[1] != REGCLASSOID ? NamedBy::name : NamedBy::configuration;
+}
+
+struct Reference {
+    std::int64_t id; // 0: there is none
+    int next;        // the number of the argument behind it
+};
+
+Reference find_migration_at(FunctionCallInfo fcinfo) {
+    switch (how_named(fcinfo)) {
+    case NamedBy::id:
         if (!given(fcinfo, 0))
             bbm::pg::raise(bbm::Refusal{"22004", "id must not be null", {}, {}});
-        return {PG_GETARG_INT64(0), 1};
+        return {bbm::exists(PG_GETARG_INT64(0)) ? PG_GETARG_INT64(0) : 0, 1};
+    case NamedBy::name:
+        return {bbm::find_name(needed_text(fcinfo, 0, "the name of the migration")), 1};
+    case NamedBy::configuration:
+        break;
     }
-    const Text name = needed_text(fcinfo, 0, "the name of the migration");
-    if (count < 2 || types[1] != REGCLASSOID)
-        return {bbm::resolve_name(name), 1};
-    return {bbm::resolve_identity(name, table_at(fcinfo, 1), needed_text(fcinfo, 2, "column_name"), json_at(fcinfo, 3)),
+    return {bbm::find_identity(needed_text(fcinfo, 0, "the name of the migration"), table_at(fcinfo, 1),
+                               needed_text(fcinfo, 2, "column_name"), json_at(fcinfo, 3)),
             4};
+}
+
+Reference migration_at(FunctionCallInfo fcinfo) {
+    const Reference found = find_migration_at(fcinfo);
+    if (found.id != 0)
+        return found;
+    switch (how_named(fcinfo)) {
+    case NamedBy::id:
+        bbm::refuse_unknown_id(PG_GETARG_INT64(0));
+    case NamedBy::name:
+        bbm::refuse_unknown_name(text_at(fcinfo, 0));
+    case NamedBy::configuration:
+        break;
+    }
+    bbm::refuse_unknown_identity(text_at(fcinfo, 0), table_at(fcinfo, 1), text_at(fcinfo, 2), json_at(fcinfo, 3));
 }
 
 Datum text_result(Text text) {
@@ -156,6 +182,11 @@ PG_FUNCTION_INFO_V1(bbm_queue);
 PG_FUNCTION_INFO_V1(bbm_pause);
 PG_FUNCTION_INFO_V1(bbm_resume);
 PG_FUNCTION_INFO_V1(bbm_retry);
+PG_FUNCTION_INFO_V1(bbm_hold);
+PG_FUNCTION_INFO_V1(bbm_mark_finished);
+PG_FUNCTION_INFO_V1(bbm_requeue);
+PG_FUNCTION_INFO_V1(bbm_finished);
+PG_FUNCTION_INFO_V1(bbm_cleanup);
 PG_FUNCTION_INFO_V1(bbm_delete);
 PG_FUNCTION_INFO_V1(bbm_alter);
 PG_FUNCTION_INFO_V1(bbm_finalize);
@@ -218,8 +249,10 @@ Datum bbm_queue(PG_FUNCTION_ARGS) {
                                          .batching_strategy = needed_text(fcinfo, 13, "batching_strategy"),
                                          .cursor_columns = text_array_at(fcinfo, 14),
                                          .priority = integer_at(fcinfo, 15).value_or(0),
-                                         .start = flag_at(fcinfo, 16),
-                                         .if_not_exists = flag_at(fcinfo, 17)}));
+                                         .finish_within = interval_at(fcinfo, 16),
+                                         .on_data_error = needed_text(fcinfo, 17, "on_data_error"),
+                                         .start = flag_at(fcinfo, 18),
+                                         .if_not_exists = flag_at(fcinfo, 19)}));
     });
 }
 
@@ -242,6 +275,37 @@ Datum bbm_retry(PG_FUNCTION_ARGS) {
         const auto [id, next] = migration_at(fcinfo);
         return Int32GetDatum(bbm::retry(id, text_at(fcinfo, next)));
     });
+}
+
+Datum bbm_hold(PG_FUNCTION_ARGS) {
+    return bbm::pg::guarded([&] {
+        const auto [id, next] = migration_at(fcinfo);
+        if (!given(fcinfo, next))
+            bbm::pg::raise(bbm::Refusal{"22004", "duration must not be null", {}, {}});
+        return BoolGetDatum(bbm::hold(id, *interval_at(fcinfo, next), text_at(fcinfo, next + 1)));
+    });
+}
+
+Datum bbm_mark_finished(PG_FUNCTION_ARGS) {
+    return bbm::pg::guarded([&] {
+        const auto [id, next] = migration_at(fcinfo);
+        return BoolGetDatum(bbm::mark_finished(id, text_at(fcinfo, next)));
+    });
+}
+
+Datum bbm_requeue(PG_FUNCTION_ARGS) {
+    return bbm::pg::guarded([&] {
+        const auto [id, next] = migration_at(fcinfo);
+        return Int64GetDatum(bbm::requeue(id, text_at(fcinfo, next)));
+    });
+}
+
+Datum bbm_finished(PG_FUNCTION_ARGS) {
+    return bbm::pg::guarded([&] { return BoolGetDatum(bbm::is_finished(migration_at(fcinfo).id)); });
+}
+
+Datum bbm_cleanup(PG_FUNCTION_ARGS) {
+    return bbm::pg::guarded([&] { return Int32GetDatum(bbm::clean_up(needed_text(fcinfo, 0, "name"))); });
 }
 
 Datum bbm_delete(PG_FUNCTION_ARGS) {
@@ -269,8 +333,12 @@ Datum bbm_finalize(PG_FUNCTION_ARGS) {
 
 Datum bbm_ensure_finished(PG_FUNCTION_ARGS) {
     return bbm::pg::guarded([&] {
-        const auto [id, next] = migration_at(fcinfo);
-        bbm::ensure_finished(id, flag_at(fcinfo, next));
+        const auto [found, next] = find_migration_at(fcinfo);
+        if (found == 0 && flag_at(fcinfo, next + 1)) {
+            bbm::pg::report(bbm::pg::Level::notice, "the migration does not exist, skipping");
+            return nothing();
+        }
+        bbm::ensure_finished(migration_at(fcinfo).id, flag_at(fcinfo, next));
         return nothing();
     });
 }

@@ -5,6 +5,7 @@
 #include "core/batching.hpp"
 #include "core/lifecycle.hpp"
 #include "pg/catalog.hpp"
+#include "pg/clock.hpp"
 #include "pg/identity.hpp"
 #include "pg/key_query.hpp"
 #include "pg/locks.hpp"
@@ -42,10 +43,23 @@ bool transition(const Migration &migration, MigrationEvent event, Text reason, T
     return true;
 }
 
+// True if it was on hold.
+bool end_hold(const Migration &migration, Text reason) {
+    if (migration.on_hold_until <= pg::now())
+        return false;
+    store::set_hold(migration.id, 0, {});
+    store::record_event(migration, "release", {reason}, name(migration.status));
+    pg::start_scheduler_at_commit();
+    return true;
+}
+
+// What fits any calendar; a longer one is a slip of the finger.
+constexpr Micros kLongestHold = Micros{100} * 366 * 24 * 3600 * 1'000'000;
+
 } // namespace
 
 bool pause(std::int64_t id, bool immediate, Text reason) {
-    const Migration migration = lock_for_change(id);
+    const Migration migration = lock_current(id);
     const bool changed = transition(migration, MigrationEvent::pause, reason, {});
     if (immediate) {
         store::ask_for_cancel(id);
@@ -56,15 +70,49 @@ bool pause(std::int64_t id, bool immediate, Text reason) {
 }
 
 bool resume(std::int64_t id, Text reason) {
-    const Migration migration = lock_for_change(id);
+    const Migration migration = lock_current(id);
+    if (migration.status == MigrationStatus::active && end_hold(migration, reason))
+        return true;
     const Text hint = migration.status == MigrationStatus::failed
                           ? pg::format("To start it again, run: SELECT bbm.retry(%lld);", static_cast<long long>(id))
                           : Text();
     return transition(migration, MigrationEvent::resume, reason, hint);
 }
 
+bool hold(std::int64_t id, Micros duration, Text reason) {
+    check_duration("duration", duration);
+    const Migration migration = lock_current(id);
+    if (migration.status != MigrationStatus::active && migration.status != MigrationStatus::paused)
+        pg::raise(Refusal{"55000",
+                          pg::format("cannot hold %s in status \"%s\"", label(migration).data(),
+                                     name(migration.status).data()),
+                          {},
+                          migration.status != MigrationStatus::finalizing
+                              ? Text()
+                              : pg::format("To stop it, run: SELECT bbm.pause(%lld);", static_cast<long long>(id))});
+    if (duration == 0)
+        return end_hold(migration, reason);
+    const Text why = reason.empty() ? Text("held by a person") : reason;
+    store::set_hold(id, pg::now() + std::min(duration, kLongestHold), why);
+    store::record_event(migration, "hold", {reason}, name(migration.status));
+    pg::start_scheduler_at_commit();
+    return true;
+}
+
+bool mark_finished(std::int64_t id, Text reason) {
+    if (reason.empty())
+        pg::raise(Refusal{"22004", "reason must not be null or empty", "It is all that is left to tell why.", {}});
+    const Migration migration = lock_current(id);
+    const bool changed = transition(migration, MigrationEvent::mark_finished, reason, {});
+    if (!changed)
+        return false;
+    store::mark_all_succeeded(id, pg::format("marked finished: %.*s", pg::width(reason), reason.data()));
+    store::ask_for_cancel(id);
+    return true;
+}
+
 int retry(std::int64_t id, Text reason) {
-    const Migration migration = lock_for_change(id);
+    const Migration migration = lock_current(id);
     const Text hint = migration.status == MigrationStatus::paused
                           ? pg::format("To let it go on, run: SELECT bbm.resume(%lld);", static_cast<long long>(id))
                           : Text();
@@ -100,14 +148,15 @@ void alter(std::int64_t id, const PaceChange &change) {
     check_positive("max_batch_size", change.max_batch_size);
     check_duration("job_interval", change.job_interval);
     check_duration("pause", change.pause);
-    const Migration migration = lock_for_change(id);
+    const Migration migration = lock_current(id);
     Pace pace = migration.pace;
     pace.job_interval = change.job_interval.value_or(pace.job_interval);
     pace.pause = change.pause.value_or(pace.pause);
+    pace.batch_size_given = pace.batch_size_given || change.batch_size;
     pace.batch_size = change.batch_size.value_or(pace.batch_size);
     pace.sub_batch_size = change.sub_batch_size.value_or(pace.sub_batch_size);
     pace.max_batch_size = change.max_batch_size.value_or(pace.max_batch_size);
-    check_sizes(pace.batch_size, pace.sub_batch_size);
+    check_sizes(pace.batch_size_given ? pace.batch_size : 0, pace.sub_batch_size);
     store::set_pace(id, pace, change.priority);
     store::record_event(migration, "alter", {}, name(migration.status));
     pg::start_scheduler_at_commit();
@@ -130,7 +179,7 @@ std::optional<pg::NextRange> next_sub_batch(const Migration &migration, const pg
         return std::nullopt;
     const pg::Lower lower = migration.frontier.empty() ? pg::Lower{LowerBound::inclusive, migration.range->min}
                                                        : pg::Lower{LowerBound::exclusive, migration.frontier};
-    const int keys = std::min(first_sub_batch_size(migration.pace, target), next_batch_size(migration.pace));
+    const int keys = std::min(first_sub_batch_size(migration.pace, target), migration.pace.batch_size);
     return pg::find_next_range(queries, lower, migration.range->max, keys, arena);
 }
 
@@ -149,7 +198,7 @@ Text explain(std::int64_t id) {
     pg::raise_if(pg::find_key(migration.table_oid, migration.cursor_columns[0], key));
     pg::KeyQueries queries;
     pg::prepare_key_queries(
-        queries, {pg::table_name(migration.table_oid), migration.cursor_columns, migration.cursor_types}, key.type);
+        queries, {pg::table_name(migration.table_oid), migration.cursor_columns, migration.cursor_types, {}}, key.type);
     const auto next = next_sub_batch(migration, queries);
     pg::release_key_queries(queries);
     if (!next)

@@ -1,4 +1,4 @@
-// What people do to a migration: pause, resume, retry, delete, alter, explain. Each asks core/lifecycle what may
+// What people do to a migration: pause, resume, hold, retry, mark finished, delete, alter, explain. Each asks core/lifecycle what may
 // happen, and writes it down with who and why.
 #pragma once
 
@@ -13,6 +13,10 @@ bool pause(std::int64_t id, bool immediate, Text reason);
 bool resume(std::int64_t id, Text reason);
 // The number of failed jobs put back.
 int retry(std::int64_t id, Text reason);
+// For that long no job and no sub-batch is started; zero ends a hold.
+bool hold(std::int64_t id, Micros duration, Text reason);
+// The last resort: who and why stand in the event, and every job is called succeeded.
+bool mark_finished(std::int64_t id, Text reason);
 bool remove(std::int64_t id, Text reason);
 
 struct PaceChange {

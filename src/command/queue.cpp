@@ -242,7 +242,7 @@ void check_duration(Text what, std::optional<Micros> value) {
         refuse_value(pg::format("%s must not be negative", what.data()));
 }
 
-std::optional<Range> find_range(const Migration &migration) {
+std::optional<Range> find_range(const Migration &migration, std::uint32_t key_type) {
     const auto whole = pg::find_whole_range(
         {pg::table_name(migration.table_oid), migration.cursor_columns, migration.cursor_types, {}},
         pg::current_arena());
@@ -250,7 +250,7 @@ std::optional<Range> find_range(const Migration &migration) {
         return std::nullopt;
     const Range &given = migration.given;
     const Range range = {given.min.empty() ? whole->min : given.min, given.max.empty() ? whole->max : given.max};
-    if (pg::is_ordered(range.min[0], range.max[0], pg::type_named(migration.cursor_types[0])))
+    if (pg::is_ordered(range.min[0], range.max[0], key_type))
         return range;
     if (!given.min.empty() && !given.max.empty())
         refuse_value("batch_min_value must not be greater than batch_max_value");
@@ -270,7 +270,7 @@ std::int64_t queue(const QueueRequest &request) {
     if (const auto existing = store::find_by_identity(identity))
         return already_queued(request, migration, *existing);
     migration.has_placeholders = check_command_text({migration.statement, request.table, key, migration.scope_to});
-    migration.range = find_range(migration);
+    migration.range = find_range(migration, key.type);
     migration.status = first_status(migration, request.start);
     const std::int64_t id = store::insert_migration({migration, job_class.operation_name, request.batching_strategy,
                                                      request.priority, pg::estimated_rows(request.table), {}});

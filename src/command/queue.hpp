@@ -35,7 +35,7 @@ struct QueueRequest {
 std::int64_t queue(const QueueRequest &request);
 
 // The keys that a migration has to handle, or nothing: those of its table now, within the bounds that were given.
-std::optional<Range> find_range(const Migration &migration);
+std::optional<Range> find_range(const Migration &migration, std::uint32_t key_type);
 
 struct DefineRequest {
     Text name;

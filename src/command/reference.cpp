@@ -20,10 +20,7 @@ namespace {
 
 Migration check(std::optional<Migration> migration, std::int64_t id) {
     if (!migration)
-        pg::raise(Refusal{"42704",
-                          pg::format("migration %lld does not exist", static_cast<long long>(id)),
-                          {},
-                          "The queue is shown by: SELECT * FROM bbm.status;"});
+        refuse_unknown_id(id);
     if (!migration->is_home)
         pg::raise(Refusal{
             "55000", pg::format("%s was queued on another server or in another database", label(*migration).data()),
@@ -39,13 +36,11 @@ Migration check(std::optional<Migration> migration, std::int64_t id) {
 
 } // namespace
 
-std::int64_t resolve_name(Text job_class_name) {
+bool exists(std::int64_t id) { return store::load_migration(id, pg::current_arena()).has_value(); }
+
+std::int64_t find_name(Text job_class_name) {
     std::int64_t id = 0;
     const int found = store::find_by_name(job_class_name, id);
-    if (found == 0)
-        refuse_unknown(
-            pg::format("migration \"%.*s\" does not exist", pg::width(job_class_name), job_class_name.data()),
-            job_class_name);
     if (found > 1)
         pg::raise(Refusal{
             "42725",
@@ -54,15 +49,28 @@ std::int64_t resolve_name(Text job_class_name) {
     return id;
 }
 
-std::int64_t resolve_identity(Text job_class_name, std::uint32_t table, Text column_name, Text job_arguments) {
-    const auto id = store::find_by_identity({job_class_name, table, column_name, job_arguments});
-    if (!id)
-        refuse_unknown(
-            pg::format("migration \"%.*s\" on table %s, column \"%.*s\" with job arguments %.*s does not exist",
-                       pg::width(job_class_name), job_class_name.data(), pg::table_name(table).data(),
-                       pg::width(column_name), column_name.data(), pg::width(job_arguments), job_arguments.data()),
-            job_class_name);
-    return *id;
+std::int64_t find_identity(Text job_class_name, std::uint32_t table, Text column_name, Text job_arguments) {
+    return store::find_by_identity({job_class_name, table, column_name, job_arguments}).value_or(0);
+}
+
+void refuse_unknown_id(std::int64_t id) {
+    pg::raise(Refusal{"42704",
+                      pg::format("migration %lld does not exist", static_cast<long long>(id)),
+                      {},
+                      "The queue is shown by: SELECT * FROM bbm.status;"});
+}
+
+void refuse_unknown_name(Text job_class_name) {
+    refuse_unknown(pg::format("migration \"%.*s\" does not exist", pg::width(job_class_name), job_class_name.data()),
+                   job_class_name);
+}
+
+void refuse_unknown_identity(Text job_class_name, std::uint32_t table, Text column_name, Text job_arguments) {
+    refuse_unknown(pg::format("migration \"%.*s\" on table %s, column \"%.*s\" with job arguments %.*s does not exist",
+                              pg::width(job_class_name), job_class_name.data(), pg::table_name(table).data(),
+                              pg::width(column_name), column_name.data(), pg::width(job_arguments),
+                              job_arguments.data()),
+                   job_class_name);
 }
 
 Migration require(std::int64_t id) { return check(store::load_migration(id, pg::current_arena()), id); }

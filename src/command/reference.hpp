@@ -6,9 +6,15 @@
 
 namespace bbm {
 
-// Raise 42704 if there is none, 42725 if the name is ambiguous.
-std::int64_t resolve_name(Text job_class_name);
-std::int64_t resolve_identity(Text job_class_name, std::uint32_t table, Text column_name, Text job_arguments);
+// Of the current generation; 0 if there is none. find_name raises 42725 if the name is ambiguous.
+bool exists(std::int64_t id);
+std::int64_t find_name(Text job_class_name);
+std::int64_t find_identity(Text job_class_name, std::uint32_t table, Text column_name, Text job_arguments);
+// Raise 42704.
+[[noreturn]] void refuse_unknown_id(std::int64_t id);
+[[noreturn]] void refuse_unknown_name(Text job_class_name);
+[[noreturn]] void refuse_unknown_identity(Text job_class_name, std::uint32_t table, Text column_name,
+                                          Text job_arguments);
 
 // The migration, in the current memory context. Raise 42704 if it does not exist, 42501 if the caller has not the
 // rights of its owner. lock_for_change also raises 25006 on a standby, and holds the row until the transaction ends.

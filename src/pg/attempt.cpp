@@ -9,6 +9,7 @@ extern "C" {
 #include "access/xact.h"
 #include "miscadmin.h"
 #include "utils/elog.h"
+#include "utils/resowner.h"
 }
 
 namespace bbm::pg::detail {
@@ -48,6 +49,40 @@ bool attempt(void (*body)(void *), void *argument, Arena keep, Failure &failure)
         return false;
     }
     PG_END_TRY();
+    return true;
+}
+
+bool attempt_inside(void (*body)(void *), void *argument, Arena keep, Failure &failure) {
+    const MemoryContext outer = CurrentMemoryContext;
+    const ResourceOwner owner = CurrentResourceOwner;
+    const bool was_held = QueryCancelHoldoffCount > 0;
+    BeginInternalSubTransaction(nullptr);
+    MemoryContextSwitchTo(outer);
+    PG_TRY();
+    {
+        release_cancel();
+        body(argument);
+        if (was_held)
+            hold_cancel();
+        ReleaseCurrentSubTransaction();
+    }
+    PG_CATCH();
+    {
+        MemoryContextSwitchTo(outer);
+        HOLD_INTERRUPTS();
+        if (was_held)
+            hold_cancel(); // the error has reset the count
+        stop_statement_timer();
+        take_error(keep, failure);
+        RollbackAndReleaseCurrentSubTransaction();
+        MemoryContextSwitchTo(outer);
+        CurrentResourceOwner = owner;
+        RESUME_INTERRUPTS();
+        return false;
+    }
+    PG_END_TRY();
+    MemoryContextSwitchTo(outer);
+    CurrentResourceOwner = owner;
     return true;
 }
 

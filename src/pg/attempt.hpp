@@ -12,7 +12,12 @@ namespace bbm::pg {
 
 namespace detail {
 bool attempt(void (*body)(void *), void *argument, Arena keep, Failure &failure);
+bool attempt_inside(void (*body)(void *), void *argument, Arena keep, Failure &failure);
+
+template <class Body> void call(void *body) {
+    guarded([body] { (*static_cast<Body *>(body))(); });
 }
+} // namespace detail
 
 // Cancel requests are live in the body and held when it has ended. Runs the body, which opens and commits its own
 // transaction. On an error the transaction is aborted (which also frees our session locks, see locks.hpp) and the error
@@ -21,9 +26,19 @@ template <class Body> std::optional<Failure> attempt(Arena keep, Body &&body) {
     static_assert(std::is_trivially_destructible_v<std::remove_reference_t<Body>>);
     using Plain = std::remove_reference_t<Body>;
     Failure failure;
-    const bool succeeded = detail::attempt(
-        [](void *argument) { guarded([argument] { (*static_cast<Plain *>(argument))(); }); }, &body, keep, failure);
-    if (succeeded)
+    if (detail::attempt(detail::call<Plain>, &body, keep, failure))
+        return std::nullopt;
+    return failure;
+}
+
+// The same inside of a transaction, which goes on: what the body did before its error is undone, nothing else. Cancel
+// requests are live in the body; one that the caller owes his client an ERROR for comes back as 57014. May stand inside
+// of attempt() and of itself.
+template <class Body> std::optional<Failure> attempt_inside(Arena keep, Body &&body) {
+    static_assert(std::is_trivially_destructible_v<std::remove_reference_t<Body>>);
+    using Plain = std::remove_reference_t<Body>;
+    Failure failure;
+    if (detail::attempt_inside(detail::call<Plain>, &body, keep, failure))
         return std::nullopt;
     return failure;
 }

@@ -6,6 +6,7 @@ extern "C" {
 #include "postgres.h"
 
 #include "utils/guc.h"
+#include "utils/varlena.h"
 }
 
 namespace bbm::pg {
@@ -57,7 +58,23 @@ const Number kNumbers[] = {
      "Rows that a migration may set aside with on_data_error => 'quarantine' before it fails."},
     {"bbm.log_min_duration", &values.log_min_duration_ms, -1, kDay_ms, GUC_UNIT_MS,
      "Logs every job that took at least this long; -1 logs none."},
+    {"bbm.max_wal_rate", &values.max_wal_rate_kb, 0, INT_MAX, GUC_UNIT_KB,
+     "Holds migrations while the server writes more WAL than this per second; 0 for no limit."},
+    {"bbm.max_replica_lag", &values.max_replica_lag_ms, 0, kDay_ms, GUC_UNIT_MS,
+     "Holds migrations while the replay of a streaming standby is further behind; 0 for no limit."},
 };
+
+// With its schema: whatever search_path the caller has, nobody else can put a function of his own in its place.
+bool check_function_name(char **value, void **, GucSource) {
+    List *parts = NIL;
+    char *scratch = pstrdup(*value);
+    const bool is_name = SplitIdentifierString(scratch, '.', &parts) && (parts == NIL || list_length(parts) == 2);
+    if (!is_name)
+        GUC_check_errdetail("It must be the name of a function with its schema, as in \"ops.load\", without arguments.");
+    list_free(parts);
+    pfree(scratch);
+    return is_name;
+}
 
 } // namespace
 
@@ -74,6 +91,11 @@ void define_settings() {
     DefineCustomStringVariable(
         "bbm.databases", "Databases in which the launcher looks for work after a start; empty for all.",
         "A comma-separated list.", &values.databases, "", PGC_SIGHUP, GUC_LIST_INPUT, nullptr, nullptr, nullptr);
+    DefineCustomStringVariable("bbm.health_function",
+                               "Function that says how busy the server is: f(table regclass) returns double precision, "
+                               "1 and more holds migrations; empty for none.",
+                               "Schema and name; it is called as the owner of the migration.", &values.health_function,
+                               "", PGC_SUSET, 0, check_function_name, nullptr, nullptr);
     MarkGUCPrefixReserved("bbm");
 }
 

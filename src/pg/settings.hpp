@@ -17,7 +17,10 @@ struct Settings {
     int sub_batch_timeout_ms = 60'000;
     int log_min_duration_ms = -1;
     int max_quarantined_rows = 100;
+    int max_wal_rate_kb = 0;
+    int max_replica_lag_ms = 0;
     char *databases = nullptr;
+    char *health_function = nullptr;
 
     Micros target_sub_batch_time() const { return target_sub_batch_time_ms * Micros{1000}; }
     Micros lock_timeout() const { return lock_timeout_ms * Micros{1000}; }

@@ -1,0 +1,99 @@
+#include "pg/attempt.hpp"
+#include "pg/clock.hpp"
+#include "pg/health.hpp"
+#include "pg/memory.hpp"
+#include "pg/report.hpp"
+#include "pg/settings.hpp"
+
+extern "C" {
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "parser/parse_func.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+#include "utils/varlena.h"
+}
+
+namespace bbm::pg {
+
+namespace {
+
+// Nobody works while it runs. What takes longer says by that alone that it is no reading of a gauge.
+constexpr Micros kLongestCall = 1'000'000;
+
+bool returns_a_share(Oid function) {
+    HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+    if (!HeapTupleIsValid(tuple))
+        return false; // dropped in this moment
+    const auto *procedure = reinterpret_cast<Form_pg_proc>(GETSTRUCT(tuple));
+    const bool fits =
+        procedure->prokind == PROKIND_FUNCTION && procedure->prorettype == FLOAT8OID && !procedure->proretset;
+    ReleaseSysCache(tuple);
+    return fits;
+}
+
+void check_may_call(Oid function) {
+#if PG_VERSION_NUM >= 160000
+    const AclResult result = object_aclcheck(ProcedureRelationId, function, GetUserId(), ACL_EXECUTE);
+#else
+    const AclResult result = pg_proc_aclcheck(function, GetUserId(), ACL_EXECUTE);
+#endif
+    if (result != ACLCHECK_OK)
+        aclcheck_error(result, OBJECT_FUNCTION, get_func_name(function));
+}
+
+Oid find_function(const char *function_name) {
+    List *parts = NIL;
+    (void)SplitIdentifierString(pstrdup(function_name), '.', &parts); // the setting was checked for that
+    List *qualified = NIL;
+    ListCell *cell;
+    foreach (cell, parts)
+        qualified = lappend(qualified, makeString(static_cast<char *>(lfirst(cell))));
+    const Oid argument = REGCLASSOID;
+    const Oid function = LookupFuncName(qualified, 1, &argument, false);
+    if (!returns_a_share(function))
+        raise(Refusal{"42P13", format("%s(regclass) does not return double precision", function_name), {}, {}});
+    check_may_call(function);
+    return function;
+}
+
+std::optional<double> call(Oid function, Oid table) {
+    FmgrInfo info;
+    fmgr_info(function, &info);
+    LOCAL_FCINFO(fcinfo, 1);
+    InitFunctionCallInfoData(*fcinfo, &info, 1, InvalidOid, nullptr, nullptr);
+    fcinfo->args[0].value = ObjectIdGetDatum(table);
+    fcinfo->args[0].isnull = false;
+    const Datum value = FunctionCallInvoke(fcinfo);
+    return fcinfo->isnull ? std::nullopt : std::optional(DatumGetFloat8(value));
+}
+
+} // namespace
+
+std::optional<Reading> read_users_indicator(std::uint32_t table, Arena arena) {
+    if (settings().health_function[0] == '\0' || table == 0)
+        return std::nullopt;
+    const char *function_name = copy(Text(settings().health_function), arena).data(); // it may change its own setting
+    const bool in_worker = MyBackendType == B_BG_WORKER;
+    std::optional<double> value;
+    const auto error = attempt_inside(arena, [&] {
+        if (in_worker)
+            start_statement_timer(kLongestCall);
+        value = call(find_function(function_name), table);
+        stop_statement_timer();
+    });
+    if (!error)
+        return judge_users_value(function_name, value, arena);
+    if (error->sqlstate == "57014" && !in_worker)
+        raise(*error);
+    return users_value_unknown(error->message, arena);
+}
+
+} // namespace bbm::pg

@@ -66,7 +66,10 @@ FailureClass classify(Text sqlstate) {
     if (is_class(sqlstate, "42") || is_class(sqlstate, "0A") || is_class(sqlstate, "3D") || is_class(sqlstate, "3F") ||
         is_class(sqlstate, "28"))
         return FailureClass::structure;
-    return FailureClass::data;
+    for (const Text prefix : {"21", "22", "23", "2F", "38", "39", "44", "P0"})
+        if (is_class(sqlstate, prefix))
+            return FailureClass::data;
+    return FailureClass::unknown;
 }
 
 RetryDecision after_failure(const FailedRun &run, double jitter) {
@@ -81,6 +84,7 @@ RetryDecision after_failure(const FailedRun &run, double jitter) {
     case FailureClass::structure:
         return {Action::fail_migration, 0, 0};
     case FailureClass::data:
+    case FailureClass::unknown:
         break; // the same rows raise the same error: trying again only delays the report
     }
     return {Action::give_up_job, 0, 0};

@@ -5,7 +5,13 @@
 
 namespace bbm {
 
-enum class FailureClass { transient, resources, data, structure };
+enum class FailureClass {
+    transient, // others and the weather: it will pass
+    resources, // of the server
+    data,      // of some rows: they can be found
+    structure, // nothing else can succeed either
+    unknown,   // says nothing about rows: not searched for, not tried again by itself
+};
 
 FailureClass classify(Text sqlstate);
 

@@ -42,7 +42,7 @@ namespace bbm::pg {
 
 namespace {
 
-Watch *prepared_watch = nullptr;
+Watch *lasting_watch = nullptr;
 Watch *passing_watch = nullptr;
 
 post_parse_analyze_hook_type next_hook = nullptr;
@@ -303,7 +303,7 @@ bool is_text_of(const Watch *watch, const char *text) {
 void after_analysis(ParseState *state, Query *query, JumbleState *jumble) {
     if (next_hook != nullptr)
         next_hook(state, query, jumble);
-    for (Watch *watch : {passing_watch, prepared_watch})
+    for (Watch *watch : {passing_watch, lasting_watch})
         if (is_text_of(watch, state->p_sourcetext))
             return on_watched(*watch, query);
 }
@@ -311,7 +311,7 @@ void after_analysis(ParseState *state, Query *query, JumbleState *jumble) {
 // What is watched lives in frames and contexts that an abort leaves behind.
 void at_abort(XactEvent event, void *) {
     if (event == XACT_EVENT_ABORT)
-        prepared_watch = passing_watch = nullptr;
+        lasting_watch = passing_watch = nullptr;
 }
 
 void at_subtransaction_abort(SubXactEvent event, SubTransactionId, SubTransactionId, void *) {
@@ -382,9 +382,10 @@ void install_command_hook() {
     RegisterSubXactCallback(at_subtransaction_abort, nullptr);
 }
 
-void watch_prepared(Watch *watch) { prepared_watch = watch; }
+void watch_prepared(Watch *watch) { lasting_watch = watch; }
+Watch *prepared_watch() { return lasting_watch; }
 void watch_in_passing(Watch *watch) { passing_watch = watch; }
-bool is_watched(const Watch &watch) { return prepared_watch == &watch || passing_watch == &watch; }
+bool is_watched(const Watch &watch) { return lasting_watch == &watch || passing_watch == &watch; }
 
 CommandFacts parse_command(Text command) {
     CommandFacts facts;

@@ -18,6 +18,7 @@ struct Watch {
 // maybe by a trigger of the former. What they point to stays valid until nullptr is given, or the transaction (in
 // passing: also a subtransaction) is aborted, which ends the watch by itself.
 void watch_prepared(Watch *watch);
+Watch *prepared_watch();
 void watch_in_passing(Watch *watch);
 bool is_watched(const Watch &watch);
 

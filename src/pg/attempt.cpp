@@ -1,5 +1,6 @@
 #include "pg/attempt.hpp"
 
+#include "pg/analysis.hpp"
 #include "pg/clock.hpp"
 #include "pg/memory.hpp"
 
@@ -43,7 +44,9 @@ bool attempt(void (*body)(void *), void *argument, Arena keep, Failure &failure)
         hold_cancel(); // the error has reset the count
         stop_statement_timer();
         take_error(keep, failure);
+        Watch *watch = prepared_watch(); // lives longer than the transaction, and so does its plan
         AbortCurrentTransaction();
+        watch_prepared(watch);
         MemoryContextSwitchTo(outer);
         RESUME_INTERRUPTS();
         return false;

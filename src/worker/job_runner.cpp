@@ -34,6 +34,8 @@ bool survives(JobRun &run, const Failure &failure, const Tried &tried) {
     const auto *cursor = run.job.cursor.data();
     if (!narrow_down(run, failure, tried))
         return false;
+    // The abort has freed it. Whoever took it since has taken the job over, and the next sub-batch finds that out.
+    (void)pg::try_lock(pg::LockClass::job, run.job.id);
     if (run.job.cursor.data() == cursor)
         same_turn_again();
     return true;

@@ -59,7 +59,7 @@ std::int64_t requeue(std::int64_t id, Text reason) {
     next.generation = old.generation + 1;
     next.status = next.range ? MigrationStatus::active : MigrationStatus::finished;
     fresh.reason = reason;
-    fresh.total_rows = pg::estimated_rows(next.table_oid);
+    fresh.total_rows = estimated_rows(next);
     store::retire(id);
     const std::int64_t number = store::insert_migration(fresh);
     pg::report(pg::Level::notice, pg::format("queued %s as number %lld, generation %d", label(next).data(),

@@ -257,6 +257,12 @@ std::optional<Range> find_range(const Migration &migration, std::uint32_t key_ty
     return std::nullopt; // the given bound lies beyond all rows
 }
 
+std::int64_t estimated_rows(const Migration &migration) {
+    return pg::estimated_rows({pg::table_name(migration.table_oid), migration.cursor_columns, migration.cursor_types,
+                               migration.scope_to},
+                              migration.table_oid);
+}
+
 std::int64_t queue(const QueueRequest &request) {
     check_caller();
     check_numbers(request);
@@ -273,7 +279,7 @@ std::int64_t queue(const QueueRequest &request) {
     migration.range = find_range(migration, key.type);
     migration.status = first_status(migration, request.start);
     const std::int64_t id = store::insert_migration({migration, job_class.operation_name, request.batching_strategy,
-                                                     request.priority, pg::estimated_rows(request.table), {}});
+                                                     request.priority, estimated_rows(migration), {}});
     if (id == 0) // queued by somebody else in this moment
         return already_queued(request, migration, store::find_by_identity(identity).value_or(0));
     say_queued(migration, id);

@@ -37,6 +37,9 @@ std::int64_t queue(const QueueRequest &request);
 // The keys that a migration has to handle, or nothing: those of its table now, within the bounds that were given.
 std::optional<Range> find_range(const Migration &migration, std::uint32_t key_type);
 
+// How many rows that will be, by the planner's estimate; negative while nobody has analysed the table.
+std::int64_t estimated_rows(const Migration &migration);
+
 struct DefineRequest {
     Text name;
     Text command;

@@ -51,12 +51,27 @@ void check_runnable(std::int64_t id) {
                        migration.status == MigrationStatus::failed ? "retry" : "resume", static_cast<long long>(id))});
 }
 
+// Whoever waits wants to know for what.
+void say_on_hold(std::int64_t id) {
+    pg::in_transaction(pg::Durability::relaxed, [&] {
+        const auto migration = store::load_migration(id, pg::current_arena());
+        if (migration && migration->on_hold_until > pg::now())
+            pg::report(pg::Level::notice,
+                       pg::format("%s is on hold: %s", label(*migration).data(), migration->hold_reason.data()), {},
+                       pg::format("To end the hold, run: SELECT bbm.resume(%lld);", static_cast<long long>(id)));
+    });
+}
+
 Run run_until_done(std::int64_t id, const Session &session) {
+    bool said = false;
     for (;;) {
         const Run run = run_migration(id, session);
         const bool waits = run.outcome == Run::Outcome::resting || run.outcome == Run::Outcome::busy;
         if (!waits || pg::now() >= session.deadline)
             return run;
+        if (run.outcome == Run::Outcome::resting && !said)
+            say_on_hold(id);
+        said = said || run.outcome == Run::Outcome::resting;
         const Micros until = run.outcome == Run::Outcome::busy ? pg::now() + kBusyRetry : run.until;
         pg::sleep_until(std::min(until, session.deadline), session.cancel);
     }

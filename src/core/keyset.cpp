@@ -39,6 +39,13 @@ void append_comparison(String &out, const KeyWalk &walk, Text op, std::size_t fi
     append(out, ")");
 }
 
+void append_scope(String &out, const KeyWalk &walk, Text prefix) {
+    append(out, prefix);
+    append(out, "(");
+    append(out, walk.scope);
+    append(out, "\n)"); // behind a comment at its end
+}
+
 void append_ordered_keys(String &out, const KeyWalk &walk, LowerBound lower) {
     append(out, "SELECT ");
     append_columns(out, walk, "");
@@ -48,11 +55,8 @@ void append_ordered_keys(String &out, const KeyWalk &walk, LowerBound lower) {
     append_comparison(out, walk, lower == LowerBound::inclusive ? ">=" : ">", 1);
     append(out, " AND ");
     append_comparison(out, walk, "<=", walk.columns.size() + 1);
-    if (!walk.scope.empty()) {
-        append(out, " AND (");
-        append(out, walk.scope);
-        append(out, "\n)"); // behind a comment at its end
-    }
+    if (!walk.scope.empty())
+        append_scope(out, walk, " AND ");
     append(out, " ORDER BY ");
     append_columns(out, walk, "");
 }
@@ -78,6 +82,14 @@ Text next_range_query(const KeyWalk &walk, LowerBound lower, Arena arena) {
     append(out, " OFFSET $");
     append_number(out, 2 * walk.columns.size() + 1);
     append(out, " LIMIT 1) AS last ON true");
+    return view(out);
+}
+
+Text filtered_rows_query(const KeyWalk &walk, Arena arena) {
+    String &out = make<String>(arena);
+    append(out, "SELECT FROM ");
+    append(out, walk.table);
+    append_scope(out, walk, " WHERE ");
     return view(out);
 }
 

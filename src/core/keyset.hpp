@@ -22,4 +22,7 @@ Text next_range_query(const KeyWalk &walk, LowerBound lower, Arena arena);
 // No parameters, no scope. One row: the smallest and the greatest key, or no row when the table is empty.
 Text whole_range_query(const KeyWalk &walk, Arena arena);
 
+// No parameters. The rows that the scope lets pass; for the planner to count.
+Text filtered_rows_query(const KeyWalk &walk, Arena arena);
+
 } // namespace bbm

@@ -1,5 +1,6 @@
 #include "pg/key_query.hpp"
 
+#include "pg/catalog.hpp"
 #include "pg/report.hpp"
 
 extern "C" {
@@ -10,6 +11,8 @@ extern "C" {
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
+#include "utils/plancache.h"
+#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 #include "utils/typcache.h"
 }
@@ -111,6 +114,22 @@ std::optional<Range> find_whole_range(const KeyWalk &walk, Arena arena) {
     PopActiveSnapshot();
     AtEOXact_GUC(true, level);
     return found;
+}
+
+std::int64_t estimated_rows(const KeyWalk &walk, std::uint32_t table) {
+    const std::int64_t all = estimated_rows(table);
+    if (walk.scope.empty() || all < 0)
+        return all;
+    SPI_connect();
+    SPIPlanPtr plan = SPI_prepare(c_string(filtered_rows_query(walk, current_arena())), 0, nullptr);
+    CachedPlan *planned = plan == nullptr ? nullptr : SPI_plan_get_cached_plan(plan);
+    if (planned == nullptr)
+        elog(ERROR, "could not plan the walk over a table: %s", SPI_result_code_string(SPI_result));
+    const auto rows =
+        static_cast<std::int64_t>(linitial_node(PlannedStmt, planned->stmt_list)->planTree->plan_rows);
+    ReleaseCachedPlan(planned, CurrentResourceOwner);
+    SPI_finish();
+    return rows;
 }
 
 Text normal_form(Text value, std::uint32_t type) {

@@ -199,7 +199,7 @@ Run work(Engine &engine) {
                 engine.planned_at = 0;
             if (end.kind == JobEnd::Kind::held &&
                 !wait_on_hold(*engine.session, engine.migration, {end.indicator, end.reason}))
-                return {Outcome::resting, pg::now()};
+                return {Outcome::busy};
             break;
         }
         case Claim::Kind::finished:

@@ -11,7 +11,7 @@ struct Run {
         failed,
         stopped,     // paused, deleted, or not this session's
         resting,     // nothing to do until `until`
-        busy,        // another process is at it
+        busy,        // another process is at it, or has taken the place
         out_of_time, // the session's deadline has passed
         disabled,    // bbm.enabled is off
     } outcome;

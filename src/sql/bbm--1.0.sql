@@ -396,27 +396,31 @@ CREATE VIEW bbm.workers WITH (security_barrier) AS
 COMMENT ON VIEW bbm.workers IS 'the processes that hold a job now';
 
 CREATE VIEW bbm.migrations WITH (security_barrier) AS
-    SELECT m.id, m.job_class_name, m.table_name, m.table_oid, m.column_name, m.job_arguments, m.status, m.status_reason,
-           m.statement, m.scope_to, m.operation_name, m.batching_strategy, m.cursor_columns, m.min_cursor, m.max_cursor, m.frontier,
-           m.total_rows, m.job_interval, m.pause, m.batch_size, m.sub_batch_size, m.max_batch_size, m.priority,
-           m.next_job_at, m.owner_name, m.jobs_succeeded, u.jobs_unfinished, u.jobs_failed,
-           m.rows_affected + u.rows_affected AS rows_affected, m.sub_batches + u.sub_batches AS sub_batches,
+    SELECT m.id, m.job_class_name, m.table_name, m.table_oid, m.column_name, m.job_arguments, m.generation, m.is_current, m.status,
+           m.status_reason, m.statement, m.scope_to, m.operation_name, m.batching_strategy, m.cursor_columns, m.cursor_types,
+           m.min_cursor, m.max_cursor, m.frontier, m.total_rows, m.job_interval, m.pause, m.batch_size, m.batch_size_given,
+           m.sub_batch_size, m.max_batch_size, m.priority, m.next_job_at, m.on_hold_until, m.hold_reason, m.on_data_error,
+           m.recent_jobs, m.bounds_attempts, m.owner_name, m.jobs_succeeded, u.jobs_unfinished, u.jobs_failed,
+           q.rows_quarantined, m.rows_affected + u.rows_affected AS rows_affected, m.sub_batches + u.sub_batches AS sub_batches,
            (m.work_us + u.work_us) * interval '1 microsecond' AS work_time,
            greatest(m.longest_us, u.longest_us) * interval '1 microsecond' AS longest_sub_batch,
            p.progress, bbm.is_home(m.home_system, m.home_database) AS is_home, m.created_at, m.active_since, m.started_at,
            m.finished_at
     FROM bbm.migration AS m
-    CROSS JOIN LATERAL (
+    -- LEFT JOINs, though there is always a row: whoever does not ask for these columns does not pay for them.
+    LEFT JOIN LATERAL (
         SELECT count(*) AS jobs_unfinished, count(*) FILTER (WHERE j.status = 'failed') AS jobs_failed,
                coalesce(sum(j.rows_affected), 0)::bigint AS rows_affected, coalesce(sum(j.sub_batches), 0)::bigint AS sub_batches,
                coalesce(sum(j.work_us), 0)::bigint AS work_us, coalesce(max(j.longest_us), 0) AS longest_us,
-               coalesce(sum(CASE WHEN m.cursor_types <@ '{smallint,integer,bigint}' AND cardinality(m.cursor_types) = 1
+               coalesce(sum(CASE WHEN m.cursor_types IN ('{smallint}', '{integer}', '{bigint}')
                                  THEN j.max_cursor[1]::numeric - coalesce(j.cursor[1]::numeric, j.min_cursor[1]::numeric - 1) END), 0) AS positions
-        FROM bbm.job AS j WHERE j.migration_id = m.id AND j.status <> 'succeeded') AS u
+        FROM bbm.job AS j WHERE j.migration_id = m.id AND j.status <> 'succeeded') AS u ON true
+    LEFT JOIN LATERAL (
+        SELECT count(*) AS rows_quarantined FROM bbm.quarantine AS q WHERE q.migration_id = m.id) AS q ON true
     CROSS JOIN LATERAL (
         SELECT CASE WHEN m.status IN ('finished', 'finalized') THEN 1
                     WHEN m.frontier IS NULL THEN 0
-                    WHEN m.cursor_types <@ '{smallint,integer,bigint}' AND cardinality(m.cursor_types) = 1
+                    WHEN m.cursor_types IN ('{smallint}', '{integer}', '{bigint}')
                     THEN trunc(least(0.9999, greatest(0, (m.frontier[1]::numeric - m.min_cursor[1]::numeric + 1 - u.positions)
                                                         / (m.max_cursor[1]::numeric - m.min_cursor[1]::numeric + 1))), 4)
                END AS progress) AS p
@@ -426,7 +430,8 @@ COMMENT ON VIEW bbm.migrations IS 'every migration with its definition and its c
 CREATE VIEW bbm.jobs WITH (security_barrier) AS
     SELECT j.id, j.migration_id, m.job_class_name, j.status, j.min_cursor, j.max_cursor, j.cursor, j.batch_size, j.sub_batch_size,
            j.attempts, j.epoch, j.rows_affected, j.sub_batches, j.work_us * interval '1 microsecond' AS work_time,
-           j.longest_us * interval '1 microsecond' AS longest_sub_batch, j.retry_at, j.created_at, j.started_at, j.finished_at
+           j.longest_us * interval '1 microsecond' AS longest_sub_batch, j.elapsed_us * interval '1 microsecond' AS elapsed,
+           j.retry_at, j.wants_split, j.created_at, j.started_at, j.finished_at
     FROM bbm.job AS j JOIN bbm.migration AS m ON m.id = j.migration_id
     WHERE bbm.is_home(m.home_system, m.home_database) AND pg_has_role(m.owner_oid, 'USAGE') OR pg_has_role('pg_monitor', 'USAGE');
 COMMENT ON VIEW bbm.jobs IS 'the batches of each migration, with their key ranges and counters';
@@ -440,24 +445,61 @@ COMMENT ON VIEW bbm.job_transitions IS 'every change of a job''s status: from, t
 
 CREATE VIEW bbm.events WITH (security_barrier) AS
     SELECT e.id, e.migration_id, e.job_id, e.job_class_name, e.table_name, e.event, e.from_status, e.to_status, e.reason, e.sqlstate, e.message,
-           e.detail, e.role_name, e.pid, e.occurred_at
+           e.detail, e.data, e.role_name, e.pid, e.occurred_at
     FROM bbm.event AS e
     WHERE bbm.is_home(e.home_system, e.home_database) AND pg_has_role(e.owner_oid, 'USAGE') OR pg_has_role('pg_monitor', 'USAGE');
 COMMENT ON VIEW bbm.events IS 'every change of a migration: from, to, when, by whom, why';
 
 CREATE VIEW bbm.failures WITH (security_barrier) AS
     SELECT t.id, t.migration_id, t.job_class_name, t.job_id, t.min_key, t.max_key, t.attempts, t.sqlstate, t.message, t.detail, t.hint,
-           t.context, t.occurred_at AS failed_at
+           t.context, t.occurred_at AS failed_at, false AS quarantined
     FROM bbm.job_transitions AS t WHERE t.sqlstate IS NOT NULL
     UNION ALL
-    SELECT e.id, e.migration_id, e.job_class_name, NULL, NULL, NULL, NULL, e.sqlstate, e.message, e.detail, NULL, NULL, e.occurred_at
-    FROM bbm.events AS e WHERE e.sqlstate IS NOT NULL AND e.job_id IS NULL;
-COMMENT ON VIEW bbm.failures IS 'every error met in a batch, whole, with its key range, and those met between batches';
+    SELECT e.id, e.migration_id, e.job_class_name, NULL, NULL, NULL, NULL, e.sqlstate, e.message, e.detail, NULL, NULL, e.occurred_at, false
+    FROM bbm.events AS e WHERE e.sqlstate IS NOT NULL AND e.job_id IS NULL
+    UNION ALL
+    SELECT q.id, q.migration_id, m.job_class_name, q.job_id, q.key, q.key, q.attempts, q.sqlstate, q.message, q.detail, q.hint,
+           q.context, q.quarantined_at, true
+    FROM bbm.quarantine AS q JOIN bbm.migrations AS m ON m.id = q.migration_id;
+COMMENT ON VIEW bbm.failures IS 'every error met in a batch, whole, with its key range, those met between batches, and the rows in quarantine';
 
 CREATE VIEW bbm.job_classes AS
     SELECT c.name, c.command, c.job_arguments, c.scope_to, c.operation_name, coalesce(c.owner_name, 'built in') AS owner_name, c.defined_at
     FROM bbm.job_class AS c;
 COMMENT ON VIEW bbm.job_classes IS 'the definitions that bbm.queue knows by name';
+
+-- What is left is taken to cost what the last 20 jobs cost by key position: from the cheapest to the dearest of them, less
+-- one in ten on either side, and wider the fewer they are. A hold may end early, so only eta_high counts it.
+CREATE VIEW bbm.progress WITH (security_barrier) AS
+    SELECT m.id, m.job_class_name, m.table_name, m.status, m.status IN ('finished', 'finalized') AS finished, m.progress,
+           CASE WHEN m.status IN ('finished', 'finalized') THEN 'finished'
+                WHEN m.frontier IS NULL THEN 'not started'
+                WHEN m.progress IS NULL THEN 'unknown'
+                ELSE 'key position' END AS progress_basis,
+           m.rows_affected, m.total_rows, m.jobs_succeeded, m.jobs_failed, m.rows_quarantined,
+           round(m.rows_affected / nullif(extract(epoch FROM m.work_time), 0), 1) AS rows_per_s,
+           greatest(coalesce(m.finished_at, now()) - m.started_at, interval '0') AS elapsed,
+           CASE WHEN m.status IN ('finished', 'finalized') THEN interval '0'
+                ELSE r.low / (1 + 1.0 / r.jobs) * l.positions * interval '1 second' END AS eta_low,
+           CASE WHEN m.status IN ('finished', 'finalized') THEN interval '0'
+                ELSE r.high * (1 + 1.0 / r.jobs) * l.positions * interval '1 second'
+                     + greatest(coalesce(m.on_hold_until - now(), interval '0'), interval '0') END AS eta_high,
+           m.on_hold_until, m.hold_reason
+    FROM bbm.migrations AS m
+    CROSS JOIN LATERAL (
+        SELECT CASE WHEN m.status IN ('active', 'finalizing') AND m.cursor_types IN ('{smallint}', '{integer}', '{bigint}')
+                    THEN (1 - m.progress) * (m.max_cursor[1]::numeric - m.min_cursor[1]::numeric + 1) END::float8 AS positions,
+               CASE WHEN m.status = 'active' THEN extract(epoch FROM m.job_interval) ELSE 0 END AS interval_s) AS l
+    LEFT JOIN LATERAL (
+        SELECT nullif(count(*), 0) AS jobs, percentile_cont(0.1) WITHIN GROUP (ORDER BY c.seconds / c.positions) AS low,
+               percentile_cont(0.9) WITHIN GROUP (ORDER BY c.seconds / c.positions) AS high
+        FROM (SELECT greatest(j.work_us / 1e6, l.interval_s, CASE WHEN m.status = 'active' THEN j.elapsed_us / 1e6 END)::float8 AS seconds,
+                     CASE WHEN l.positions IS NOT NULL THEN j.cursor[1]::numeric - j.min_cursor[1]::numeric + 1 END::float8 AS positions
+              FROM bbm.job AS j
+              WHERE j.migration_id = m.id AND j.cursor IS NOT NULL AND l.positions IS NOT NULL
+                AND (j.status = 'succeeded' OR l.interval_s = 0) -- the interval is the price of a whole job
+              ORDER BY j.id DESC LIMIT 20) AS c) AS r ON true;
+COMMENT ON VIEW bbm.progress IS 'one row a migration, for machines; eta_low and eta_high say how long it still needs while it runs, NULL when nobody knows';
 
 CREATE VIEW bbm.status WITH (security_barrier) AS
     SELECT m.id,
@@ -466,12 +508,17 @@ CREATE VIEW bbm.status WITH (security_barrier) AS
            m.status,
            CASE WHEN m.progress IS NULL THEN '   ?' ELSE
                 '[' || rpad(repeat('#', floor(m.progress * 4)::integer), 4, '-') || '] ' || lpad(trunc(m.progress * 100, 1)::text, 5) || '%' END AS progress,
-           (m.rows_affected / nullif(extract(epoch FROM m.work_time), 0))::bigint AS rows_per_s,
-           CASE WHEN m.status IN ('active', 'finalizing') AND m.progress > 0 AND m.job_interval = '0' AND m.pause = '0'
-                THEN date_trunc('second', m.work_time * ((1 - m.progress) / m.progress)::double precision) END AS eta,
+           g.rows_per_s::bigint AS rows_per_s,
+           CASE WHEN m.status NOT IN ('active', 'finalizing') THEN NULL
+                WHEN e.middle < interval '100 hours' THEN date_trunc('second', e.middle)
+                WHEN e.middle < interval '10000 hours' THEN date_trunc('day', justify_hours(e.middle))
+                ELSE date_trunc('year', justify_interval(e.middle)) END AS eta,
            left(CASE WHEN NOT m.is_home THEN 'from elsewhere:adopt'
                      WHEN m.status IN ('failed', 'paused') THEN coalesce(m.status_reason, '')
                      WHEN m.status NOT IN ('active', 'finalizing') THEN ''
+                     WHEN m.on_hold_until > now() THEN
+                          coalesce('hold: ' || substring(m.hold_reason FROM '^(?:autovacuum|wal_archive|wal_rate|replica_lag|health_function)\M'),
+                                   'held until ' || to_char(m.on_hold_until, 'HH24:MI:SS'))
                      WHEN w.workers > 0 THEN w.workers || CASE w.workers WHEN 1 THEN ' worker' ELSE ' workers' END
                      WHEN current_setting('bbm.enabled') = 'off' THEN 'bbm.enabled is off'
                      WHEN current_setting('bbm.max_workers') = '0' THEN 'bbm.max_workers is 0'
@@ -480,13 +527,73 @@ CREATE VIEW bbm.status WITH (security_barrier) AS
                      WHEN r.running >= current_setting('bbm.max_running_migrations')::integer THEN 'waits for a place'
                      ELSE 'starting' END, 20) AS note
     FROM bbm.migrations AS m
-    CROSS JOIN LATERAL (SELECT coalesce((SELECT c.oid::regclass::text FROM pg_catalog.pg_class AS c WHERE c.oid = m.table_oid), m.table_name) AS name) AS t
+    JOIN bbm.progress AS g ON g.id = m.id
+    CROSS JOIN LATERAL (SELECT (g.eta_low + g.eta_high) / 2 AS middle) AS e
+    CROSS JOIN LATERAL (SELECT coalesce((SELECT c.oid::regclass::text FROM pg_catalog.pg_class AS c WHERE c.oid = m.table_oid AND m.is_home), m.table_name) AS name) AS t
     CROSS JOIN LATERAL (SELECT count(*) AS workers FROM bbm.workers AS w WHERE w.migration_id = m.id) AS w
     CROSS JOIN LATERAL (SELECT min(w.migration_id) AS blocker FROM bbm.workers AS w JOIN bbm.migrations AS o ON o.id = w.migration_id
                         WHERE o.table_oid = m.table_oid AND o.id <> m.id) AS b
     CROSS JOIN LATERAL (SELECT count(DISTINCT w.migration_id) AS running FROM bbm.workers AS w) AS r
+    WHERE m.is_current
     ORDER BY m.id;
-COMMENT ON VIEW bbm.status IS 'one line a migration, at most 120 columns, made for \watch';
+COMMENT ON VIEW bbm.status IS 'one line a migration, at most 120 columns, made for \watch; generations that bbm.requeue() replaced are left out';
+
+------------------------------------------------------------------------------------------------------------------------
+-- What GitLab's documents query, with its names and numbers. There a migration that is queued anew replaces the old one, so
+-- only current generations stand here; the others are in bbm.migrations and bbm.jobs.
+
+CREATE VIEW bbm.batched_background_migrations WITH (security_barrier) AS
+    SELECT m.id, m.created_at, greatest(m.created_at, m.active_since, m.finished_at, e.last_at) AS updated_at,
+           CASE WHEN m.cursor_types IN ('{smallint}', '{integer}', '{bigint}') THEN m.min_cursor[1]::bigint END AS min_value,
+           CASE WHEN m.cursor_types IN ('{smallint}', '{integer}', '{bigint}') THEN m.max_cursor[1]::bigint END AS max_value,
+           m.batch_size, m.sub_batch_size, least(extract(epoch FROM m.job_interval), 2147483647)::integer AS "interval",
+           CASE m.status WHEN 'paused' THEN 0 WHEN 'active' THEN 1 WHEN 'finished' THEN 3 WHEN 'failed' THEN 4
+                         WHEN 'finalizing' THEN 5 WHEN 'finalized' THEN 6 END::smallint AS status,
+           m.job_class_name, replace(initcap(replace(m.batching_strategy, '_', ' ')), ' ', '') || 'BatchingStrategy' AS batch_class_name,
+           (parse_ident(m.table_name))[2] AS table_name, m.column_name, m.job_arguments, m.total_rows AS total_tuple_count,
+           least(extract(epoch FROM m.pause) * 1000, 2147483647)::integer AS pause_ms, m.max_batch_size,
+           coalesce(e.active_at, m.started_at) AS started_at, m.on_hold_until, (parse_ident(m.table_name))[1] AS gitlab_schema,
+           m.finished_at, NULL::text AS queued_migration_version,
+           CASE WHEN m.cursor_types <@ '{smallint,integer,bigint}' THEN ('[' || array_to_string(m.min_cursor, ',') || ']')::jsonb
+                ELSE to_jsonb(m.min_cursor) END AS min_cursor,
+           CASE WHEN m.cursor_types <@ '{smallint,integer,bigint}' THEN ('[' || array_to_string(m.max_cursor, ',') || ']')::jsonb
+                ELSE to_jsonb(m.max_cursor) END AS max_cursor
+    FROM bbm.migrations AS m
+    LEFT JOIN LATERAL (
+        SELECT max(e.occurred_at) AS last_at,
+               max(e.occurred_at) FILTER (WHERE e.to_status = 'active' AND e.from_status IS DISTINCT FROM 'active') AS active_at
+        FROM bbm.event AS e WHERE e.migration_id = m.id) AS e ON true
+    WHERE m.is_current;
+COMMENT ON VIEW bbm.batched_background_migrations IS 'GitLab''s view of bbm.migrations: status 0 paused, 1 active, 3 finished, 4 failed, 5 finalizing, 6 finalized; interval in seconds';
+
+CREATE VIEW bbm.batched_background_migration_jobs WITH (security_barrier) AS
+    SELECT j.id, j.created_at, greatest(j.created_at, j.started_at, j.finished_at) AS updated_at, j.started_at, j.finished_at,
+           j.migration_id AS batched_background_migration_id,
+           CASE WHEN m.cursor_types IN ('{smallint}', '{integer}', '{bigint}') THEN j.min_cursor[1]::bigint END AS min_value,
+           CASE WHEN m.cursor_types IN ('{smallint}', '{integer}', '{bigint}') THEN j.max_cursor[1]::bigint END AS max_value,
+           j.batch_size, j.sub_batch_size,
+           CASE j.status WHEN 'pending' THEN 0 WHEN 'running' THEN 1 WHEN 'failed' THEN 2 WHEN 'succeeded' THEN 3 END::smallint AS status,
+           least(j.attempts, 32767)::smallint AS attempts,
+           CASE WHEN j.sub_batches = 0 THEN '{}' ELSE jsonb_build_object(
+                'timings', jsonb_build_object(m.operation_name, jsonb_build_array(extract(epoch FROM j.work_time))),
+                'affected_rows', jsonb_build_object(m.operation_name, jsonb_build_array(j.rows_affected))) END AS metrics,
+           least(extract(epoch FROM m.pause) * 1000, 2147483647)::integer AS pause_ms,
+           CASE WHEN m.cursor_types <@ '{smallint,integer,bigint}' THEN ('[' || array_to_string(j.min_cursor, ',') || ']')::jsonb
+                ELSE to_jsonb(j.min_cursor) END AS min_cursor,
+           CASE WHEN m.cursor_types <@ '{smallint,integer,bigint}' THEN ('[' || array_to_string(j.max_cursor, ',') || ']')::jsonb
+                ELSE to_jsonb(j.max_cursor) END AS max_cursor
+    FROM bbm.jobs AS j JOIN bbm.migrations AS m ON m.id = j.migration_id
+    WHERE m.is_current;
+COMMENT ON VIEW bbm.batched_background_migration_jobs IS 'GitLab''s view of bbm.jobs: status 0 pending, 1 running, 2 failed, 3 succeeded; metrics hold one total instead of one value a sub-batch';
+
+CREATE VIEW bbm.batched_background_migration_job_transition_logs WITH (security_barrier) AS
+    SELECT t.id, t.job_id AS batched_background_migration_job_id, t.occurred_at AS created_at, t.occurred_at AS updated_at,
+           CASE t.from_status WHEN 'pending' THEN 0 WHEN 'running' THEN 1 WHEN 'failed' THEN 2 WHEN 'succeeded' THEN 3 END::smallint AS previous_status,
+           CASE t.to_status WHEN 'pending' THEN 0 WHEN 'running' THEN 1 WHEN 'failed' THEN 2 WHEN 'succeeded' THEN 3 END::smallint AS next_status,
+           t.sqlstate AS exception_class, t.message AS exception_message
+    FROM bbm.job_transitions AS t JOIN bbm.migrations AS m ON m.id = t.migration_id
+    WHERE m.is_current;
+COMMENT ON VIEW bbm.batched_background_migration_job_transition_logs IS 'GitLab''s view of bbm.job_transitions, with the numbers of its jobs; exception_class is the SQLSTATE, exception_message is never cut';
 
 ------------------------------------------------------------------------------------------------------------------------
 -- Privileges and dumps.
@@ -494,7 +601,8 @@ COMMENT ON VIEW bbm.status IS 'one line a migration, at most 120 columns, made f
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA bbm FROM PUBLIC;
 REVOKE ALL ON ALL PROCEDURES IN SCHEMA bbm FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION bbm.is_home(bigint, oid) TO PUBLIC; -- the views need it
-GRANT SELECT ON bbm.status, bbm.migrations, bbm.jobs, bbm.failures, bbm.workers, bbm.events, bbm.job_transitions, bbm.job_classes TO PUBLIC;
+GRANT SELECT ON bbm.status, bbm.progress, bbm.migrations, bbm.jobs, bbm.failures, bbm.workers, bbm.events, bbm.job_transitions, bbm.job_classes,
+    bbm.batched_background_migrations, bbm.batched_background_migration_jobs, bbm.batched_background_migration_job_transition_logs TO PUBLIC;
 GRANT USAGE ON SCHEMA bbm TO pg_monitor;
 
 SELECT pg_extension_config_dump('bbm.job_class', 'WHERE owner_oid IS NOT NULL');

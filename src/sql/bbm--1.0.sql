@@ -469,7 +469,8 @@ CREATE VIEW bbm.job_classes AS
 COMMENT ON VIEW bbm.job_classes IS 'the definitions that bbm.queue knows by name';
 
 -- What is left is taken to cost what the last 20 jobs cost by key position: from the cheapest to the dearest of them, less
--- one in ten on either side, and wider the fewer they are. A hold may end early, so only eta_high counts it.
+-- one in ten on either side, and wider the fewer they are. A hold may end early, so only eta_high counts it. More than a
+-- century is not known.
 CREATE VIEW bbm.progress WITH (security_barrier) AS
     SELECT m.id, m.job_class_name, m.table_name, m.status, m.status IN ('finished', 'finalized') AS finished, m.progress,
            CASE WHEN m.status IN ('finished', 'finalized') THEN 'finished'
@@ -480,25 +481,26 @@ CREATE VIEW bbm.progress WITH (security_barrier) AS
            round(m.rows_affected / nullif(extract(epoch FROM m.work_time), 0), 1) AS rows_per_s,
            greatest(coalesce(m.finished_at, now()) - m.started_at, interval '0') AS elapsed,
            CASE WHEN m.status IN ('finished', 'finalized') THEN interval '0'
-                ELSE r.low / (1 + 1.0 / r.jobs) * l.positions * interval '1 second' END AS eta_low,
+                WHEN e.low < 3e9 THEN e.low * interval '1 second' END AS eta_low,
            CASE WHEN m.status IN ('finished', 'finalized') THEN interval '0'
-                ELSE r.high * (1 + 1.0 / r.jobs) * l.positions * interval '1 second'
-                     + greatest(coalesce(m.on_hold_until - now(), interval '0'), interval '0') END AS eta_high,
+                WHEN e.high < 3e9 THEN e.high * interval '1 second' END AS eta_high,
            m.on_hold_until, m.hold_reason
     FROM bbm.migrations AS m
     CROSS JOIN LATERAL (
         SELECT CASE WHEN m.status IN ('active', 'finalizing') AND m.cursor_types IN ('{smallint}', '{integer}', '{bigint}')
                     THEN (1 - m.progress) * (m.max_cursor[1]::numeric - m.min_cursor[1]::numeric + 1) END::float8 AS positions,
-               CASE WHEN m.status = 'active' THEN extract(epoch FROM m.job_interval) ELSE 0 END AS interval_s) AS l
+               CASE WHEN m.status = 'active' THEN extract(epoch FROM m.job_interval) ELSE 0 END AS interval_s,
+               greatest(extract(epoch FROM m.on_hold_until - now()), 0) AS hold_s) AS l
     LEFT JOIN LATERAL (
-        SELECT nullif(count(*), 0) AS jobs, percentile_cont(0.1) WITHIN GROUP (ORDER BY c.seconds / c.positions) AS low,
+        SELECT 1 + 1.0 / nullif(count(*), 0) AS doubt, percentile_cont(0.1) WITHIN GROUP (ORDER BY c.seconds / c.positions) AS low,
                percentile_cont(0.9) WITHIN GROUP (ORDER BY c.seconds / c.positions) AS high
         FROM (SELECT greatest(j.work_us / 1e6, l.interval_s, CASE WHEN m.status = 'active' THEN j.elapsed_us / 1e6 END)::float8 AS seconds,
                      CASE WHEN l.positions IS NOT NULL THEN j.cursor[1]::numeric - j.min_cursor[1]::numeric + 1 END::float8 AS positions
               FROM bbm.job AS j
               WHERE j.migration_id = m.id AND j.cursor IS NOT NULL AND l.positions IS NOT NULL
                 AND (j.status = 'succeeded' OR l.interval_s = 0) -- the interval is the price of a whole job
-              ORDER BY j.id DESC LIMIT 20) AS c) AS r ON true;
+              ORDER BY j.id DESC LIMIT 20) AS c) AS r ON true
+    CROSS JOIN LATERAL (SELECT r.low / r.doubt * l.positions AS low, r.high * r.doubt * l.positions + l.hold_s AS high) AS e;
 COMMENT ON VIEW bbm.progress IS 'one row a migration, for machines; eta_low and eta_high say how long it still needs while it runs, NULL when nobody knows';
 
 CREATE VIEW bbm.status WITH (security_barrier) AS
@@ -518,7 +520,7 @@ CREATE VIEW bbm.status WITH (security_barrier) AS
                      WHEN m.status NOT IN ('active', 'finalizing') THEN ''
                      WHEN m.on_hold_until > now() THEN
                           coalesce('hold: ' || substring(m.hold_reason FROM '^(?:autovacuum|wal_archive|wal_rate|replica_lag|health_function)\M'),
-                                   'held until ' || to_char(m.on_hold_until, 'HH24:MI:SS'))
+                                   'held until ' || to_char(m.on_hold_until, CASE WHEN m.on_hold_until < now() + interval '1 day' THEN 'HH24:MI:SS' ELSE 'DD Mon' END))
                      WHEN w.workers > 0 THEN w.workers || CASE w.workers WHEN 1 THEN ' worker' ELSE ' workers' END
                      WHEN current_setting('bbm.enabled') = 'off' THEN 'bbm.enabled is off'
                      WHEN current_setting('bbm.max_workers') = '0' THEN 'bbm.max_workers is 0'
@@ -528,7 +530,7 @@ CREATE VIEW bbm.status WITH (security_barrier) AS
                      ELSE 'starting' END, 20) AS note
     FROM bbm.migrations AS m
     JOIN bbm.progress AS g ON g.id = m.id
-    CROSS JOIN LATERAL (SELECT (g.eta_low + g.eta_high) / 2 AS middle) AS e
+    CROSS JOIN LATERAL (SELECT extract(epoch FROM g.eta_low + g.eta_high) / 2 * interval '1 second' AS middle) AS e
     CROSS JOIN LATERAL (SELECT coalesce((SELECT c.oid::regclass::text FROM pg_catalog.pg_class AS c WHERE c.oid = m.table_oid AND m.is_home), m.table_name) AS name) AS t
     CROSS JOIN LATERAL (SELECT count(*) AS workers FROM bbm.workers AS w WHERE w.migration_id = m.id) AS w
     CROSS JOIN LATERAL (SELECT min(w.migration_id) AS blocker FROM bbm.workers AS w JOIN bbm.migrations AS o ON o.id = w.migration_id

@@ -519,8 +519,9 @@ CREATE VIEW bbm.status WITH (security_barrier) AS
                      WHEN m.status IN ('failed', 'paused') THEN coalesce(m.status_reason, '')
                      WHEN m.status NOT IN ('active', 'finalizing') THEN ''
                      WHEN m.on_hold_until > now() THEN
-                          coalesce('hold: ' || substring(m.hold_reason FROM '^(?:autovacuum|wal_archive|wal_rate|replica_lag|health_function)\M'),
-                                   'held until ' || to_char(m.on_hold_until, CASE WHEN m.on_hold_until < now() + interval '1 day' THEN 'HH24:MI:SS' ELSE 'DD Mon' END))
+                          CASE WHEN m.hold_reason ~ '^[a-z_]+$' THEN 'hold: ' || m.hold_reason -- an indicator
+                               WHEN m.on_hold_until < now() + interval '1 day' THEN 'held until ' || to_char(m.on_hold_until, 'HH24:MI:SS')
+                               ELSE 'held until ' || to_char(m.on_hold_until, 'DD Mon') END
                      WHEN w.workers > 0 THEN w.workers || CASE w.workers WHEN 1 THEN ' worker' ELSE ' workers' END
                      WHEN current_setting('bbm.enabled') = 'off' THEN 'bbm.enabled is off'
                      WHEN current_setting('bbm.max_workers') = '0' THEN 'bbm.max_workers is 0'

@@ -17,7 +17,7 @@ CREATE TABLE seen (id int PRIMARY KEY, migration int, job int);
 INSERT INTO seen VALUES (1), (2);
 SELECT bbm.queue('CopyColumnUsingBackgroundMigrationJob', 'events', 'id', '[["id"], ["id_convert_to_bigint"]]') AS active,
        bbm.queue('CopyColumnUsingBackgroundMigrationJob', 'push_event_payloads', 'event_id', '[["event_id"], ["event_id_convert_to_bigint"]]', start => false) AS paused,
-       bbm.queue('BackfillRouteNamespaceId', 'routes', command => 'UPDATE routes SET namespace_id = source_id', job_interval => '2 minutes', batch_size => 30, sub_batch_size => 10, pause => '1 ms') AS finished,
+       bbm.queue('BackfillRouteNamespaceId', 'routes', command => 'UPDATE routes SET namespace_id = source_id', job_interval => '2 minutes', batch_size => 30, sub_batch_size => 10, max_batch_size => 30, pause => '1 ms') AS finished,
        bbm.queue('BackfillUserDetailsFields', 'routes', command => 'UPDATE routes SET source_id = source_id / by', batch_size => 40, sub_batch_size => 10, max_batch_size => 50) AS failed,
        bbm.queue('Confirmed', 'routes', command => 'UPDATE routes SET source_id = source_id') AS finalized,
        bbm.queue('Looks', 'seen', start => false,

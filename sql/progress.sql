@@ -28,9 +28,9 @@ SELECT status, finished, progress, progress_basis, rows_affected, jobs_succeeded
        elapsed > '0' AS has_elapsed, eta_low, eta_high FROM bbm.progress;
 SELECT bbm.resume(:id);
 -- Six jobs are known, and 45 % are left: as long as they took for 55 %, give or take.
-WITH work AS (SELECT sum(elapsed) AS elapsed FROM bbm.jobs WHERE migration_id = :id)
-SELECT status, progress, eta_low > '0' AS has_low, eta_low <= eta_high AS is_range, eta_low <= elapsed * 0.45 / 0.55 AS low_is_low, eta_high >= elapsed * 0.45 / 0.55 AS high_is_high,
-       eta_high < elapsed * 10 AS high_is_bounded FROM bbm.progress, work;
+WITH work AS (SELECT sum(elapsed) AS so_far FROM bbm.jobs WHERE migration_id = :id)
+SELECT status, progress, eta_low > '0' AS has_low, eta_low <= eta_high AS is_range, eta_low <= so_far * 0.45 / 0.55 AS low_is_low,
+       eta_high >= so_far * 0.45 / 0.55 AS high_is_high, eta_high < so_far * 10 AS is_bounded FROM bbm.progress, work;
 SELECT eta IS NOT NULL AS has_eta FROM bbm.status;
 CALL bbm.run(:id);
 SELECT status, finished, progress, progress_basis, rows_affected, jobs_succeeded, elapsed > '0' AS has_elapsed, eta_low, eta_high FROM bbm.progress;
@@ -52,9 +52,11 @@ SELECT eta FROM bbm.status WHERE id = :id;
 -- A hold makes the worst case worse and leaves the best one.
 SELECT bbm.hold(:id, '2 days', 'replica_lag: 12 s');
 SELECT date_trunc('minute', eta_low) AS eta_low, eta_high > '2 days 17:47' AND eta_high < '2 days 17:49' AS counts_hold, on_hold_until > now() AS is_held, hold_reason FROM bbm.progress WHERE id = :id;
-SELECT eta, note FROM bbm.status WHERE id = :id;
+SELECT date_trunc('hour', eta) AS eta, note ~ '^held until' AS is_held FROM bbm.status WHERE id = :id;
 SELECT bbm.hold(:id, '2 days', 'the boss said so');
 SELECT note ~ '^held until \d\d [A-Z][a-z][a-z]$' AS has_date FROM bbm.status WHERE id = :id;
+SELECT bbm.hold(:id, '2 days', 'autovacuum');
+SELECT note FROM bbm.status WHERE id = :id;
 SELECT bbm.hold(:id, '10 minutes');
 SELECT note ~ '^held until \d\d:\d\d:\d\d$' AS has_time FROM bbm.status WHERE id = :id;
 SELECT bbm.hold(:id, '0');
@@ -68,13 +70,21 @@ SELECT eta FROM bbm.status WHERE id = :id;
 SELECT bbm.pause(:id);
 SELECT eta_low, eta_high FROM bbm.progress WHERE id = :id;
 
+
+-- A pause is part of it, from the first sub-batch on: 10 keys were done, and 990 are left with 99 pauses of a minute.
+SELECT bbm.queue('pauses', 't', command => $$UPDATE t SET n = n + look('pauses', id, 10)$$, batch_size => 1000, sub_batch_size => 10, pause => '1 minute') AS id \gset
+CALL bbm.run(:id);
+SELECT bbm.resume(:id);
+SELECT progress, date_trunc('minute', eta_low) AS eta_low, date_trunc('minute', eta_high) AS eta_high FROM bbm.progress WHERE id = :id;
+SELECT bbm.pause(:id);
+
 -- The ends of bigint: sparse keys make positions a poor measure, and no number too big to be shown.
 CREATE TABLE ends (id bigint PRIMARY KEY, n int NOT NULL DEFAULT 0);
 INSERT INTO ends VALUES (-9223372036854775808), (0), (9223372036854775807);
 SELECT bbm.queue('ends', 'ends', command => $$UPDATE ends SET n = n + look('ends', sign(id)::int, 9)$$, batch_size => 2, sub_batch_size => 1) AS id \gset
 CALL bbm.run(:id);
 SELECT status, progress, eta_low, eta_high FROM bbm.progress WHERE id = :id;
-SELECT progress, finished, eta_low FROM log WHERE name = 'ends' ORDER BY id;
+SELECT progress, finished, eta_low < '1 s' AS is_near FROM log WHERE name = 'ends' ORDER BY id;
 
 -- Nothing to do.
 CREATE TABLE nothing (id int PRIMARY KEY, n int);

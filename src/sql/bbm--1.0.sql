@@ -489,12 +489,15 @@ CREATE VIEW bbm.progress WITH (security_barrier) AS
     CROSS JOIN LATERAL (
         SELECT CASE WHEN m.status IN ('active', 'finalizing') AND m.cursor_types IN ('{smallint}', '{integer}', '{bigint}')
                     THEN (1 - m.progress) * (m.max_cursor[1]::numeric - m.min_cursor[1]::numeric + 1) END::float8 AS positions,
+               -- Nothing of this applies to a migration that is finalizing.
                CASE WHEN m.status = 'active' THEN extract(epoch FROM m.job_interval) ELSE 0 END AS interval_s,
+               CASE WHEN m.status = 'active' THEN extract(epoch FROM m.pause) ELSE 0 END AS pause_s,
                greatest(extract(epoch FROM m.on_hold_until - now()), 0) AS hold_s) AS l
     LEFT JOIN LATERAL (
         SELECT 1 + 1.0 / nullif(count(*), 0) AS doubt, percentile_cont(0.1) WITHIN GROUP (ORDER BY c.seconds / c.positions) AS low,
                percentile_cont(0.9) WITHIN GROUP (ORDER BY c.seconds / c.positions) AS high
-        FROM (SELECT greatest(j.work_us / 1e6, l.interval_s, CASE WHEN m.status = 'active' THEN j.elapsed_us / 1e6 END)::float8 AS seconds,
+        FROM (SELECT greatest(j.work_us / 1e6 + j.sub_batches * l.pause_s, l.interval_s,
+                              CASE WHEN m.status = 'active' THEN j.elapsed_us / 1e6 END)::float8 AS seconds,
                      CASE WHEN l.positions IS NOT NULL THEN j.cursor[1]::numeric - j.min_cursor[1]::numeric + 1 END::float8 AS positions
               FROM bbm.job AS j
               WHERE j.migration_id = m.id AND j.cursor IS NOT NULL AND l.positions IS NOT NULL

@@ -161,21 +161,28 @@ SELECT started_at = :'before' AS stays FROM batched_background_migrations WHERE 
 SELECT bbm.resume(:active);
 SELECT started_at > :'before' AS is_new FROM batched_background_migrations WHERE id = :active;
 
--- The other numbers of jobs: what was put back is pending, and what was given back as well.
-SELECT bbm.retry(:failed) > 0 AS is_put_back;
-SELECT DISTINCT j.status AS bbm, g.status AS gitlab, g.metrics -> 'affected_rows' AS affected_rows
-FROM jobs AS j JOIN batched_background_migration_jobs AS g USING (id) WHERE j.migration_id = :failed AND j.status <> 'succeeded' ORDER BY 2;
-SELECT DISTINCT t.from_status, l.previous_status, t.to_status, l.next_status
-FROM job_transitions AS t JOIN batched_background_migration_job_transition_logs AS l USING (id) ORDER BY 2, 4;
+-- The other numbers of jobs. What was put back by retry is pending, and so is what a pause gave back.
+SELECT bbm.retry(:failed) AS put_back;
+SELECT min_value, max_value, status, attempts, metrics FROM batched_background_migration_jobs WHERE batched_background_migration_id = :failed AND status <> 3;
+RESET search_path;
+CREATE FUNCTION pauses() RETURNS int LANGUAGE plpgsql AS $$ BEGIN PERFORM bbm.pause('Pauses'); RETURN 1; END $$;
+SELECT bbm.queue('Pauses', 'seen', command => 'UPDATE seen SET job = pauses()', sub_batch_size => 1) AS pauses \gset
+CALL bbm.run(:pauses);
+SELECT min_value, max_value, status, attempts, metrics -> 'affected_rows' AS affected_rows FROM bbm.batched_background_migration_jobs WHERE batched_background_migration_id = :pauses;
 
 -- A message of any length is kept.
-RESET search_path;
 CREATE FUNCTION talks() RETURNS int LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION '%', repeat('so ', 1000); END $$;
-SELECT bbm.queue('Talks', 'seen', command => 'UPDATE seen SET job = talks()') AS talks \gset
+SELECT bbm.queue('Talks', 'seen', command => 'UPDATE seen SET job = talks()', batch_size => 1) AS talks \gset
+\set VERBOSITY terse
 CALL bbm.run(:talks);
+\set VERBOSITY default
 SELECT DISTINCT l.exception_class, length(l.exception_message) FROM bbm.batched_background_migration_job_transition_logs AS l
 JOIN bbm.batched_background_migration_jobs AS j ON j.id = l.batched_background_migration_job_id
 WHERE j.batched_background_migration_id = :talks AND l.exception_message IS NOT NULL;
+
+-- All transitions so far; a job of one bad row that was found in another job is failed from its beginning.
+SELECT DISTINCT t.from_status, l.previous_status, t.to_status, l.next_status
+FROM bbm.job_transitions AS t JOIN bbm.batched_background_migration_job_transition_logs AS l USING (id) ORDER BY 2, 4;
 
 -- Names that need quotes, an empty table, the ends of bigint, a long interval.
 CREATE SCHEMA "The ""Archive""";
@@ -235,4 +242,4 @@ RESET ROLE;
 DROP OWNED BY regress_bbm_owner, regress_bbm_monitor;
 DROP ROLE regress_bbm_owner, regress_bbm_monitor;
 DROP TABLE events, push_event_payloads, routes, seen;
-DROP FUNCTION talks;
+DROP FUNCTION pauses, talks;

@@ -3,6 +3,7 @@
 #include "command/control.hpp"
 #include "command/ended.hpp"
 #include "command/gate.hpp"
+#include "command/health.hpp"
 #include "command/queue.hpp"
 #include "command/reference.hpp"
 #include "command/run.hpp"
@@ -24,6 +25,7 @@ extern "C" {
 
 #include "catalog/pg_type.h"
 #include "fmgr.h"
+#include "funcapi.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "utils/array.h"
@@ -159,6 +161,16 @@ Datum text_result(Text text) {
 
 Datum nothing() { return static_cast<Datum>(0); }
 
+void put_reading(const ReturnSetInfo &result, const bbm::Reading &reading) {
+    const bool is_read = reading.verdict != bbm::Verdict::not_available;
+    const bool has_value = is_read && reading.verdict != bbm::Verdict::unknown;
+    Datum values[] = {text_result(reading.indicator),       Float8GetDatum(reading.value), Float8GetDatum(reading.limit),
+                      text_result(reading.unit),            text_result(name(reading.verdict)),
+                      text_result(reading.reason)};
+    bool nulls[] = {false, !has_value, !is_read, !is_read, false, false};
+    tuplestore_putvalues(result.setResult, result.setDesc, values, nulls);
+}
+
 } // namespace
 
 // PostgreSQL 15 marks exported functions with nothing, and the build hides everything else.
@@ -193,6 +205,7 @@ PG_FUNCTION_INFO_V1(bbm_finalize);
 PG_FUNCTION_INFO_V1(bbm_ensure_finished);
 PG_FUNCTION_INFO_V1(bbm_wait);
 PG_FUNCTION_INFO_V1(bbm_explain_text);
+PG_FUNCTION_INFO_V1(bbm_read_health);
 PG_FUNCTION_INFO_V1(bbm_adopt);
 PG_FUNCTION_INFO_V1(bbm_is_home);
 PG_FUNCTION_INFO_V1(bbm_ensure_running);
@@ -352,6 +365,17 @@ Datum bbm_wait(PG_FUNCTION_ARGS) {
 
 Datum bbm_explain_text(PG_FUNCTION_ARGS) {
     return bbm::pg::guarded([&] { return text_result(bbm::explain(migration_at(fcinfo).id)); });
+}
+
+Datum bbm_read_health(PG_FUNCTION_ARGS) {
+    return bbm::pg::guarded([&] {
+        InitMaterializedSRF(fcinfo, 0);
+        const auto *result = reinterpret_cast<const ReturnSetInfo *>(fcinfo->resultinfo);
+        const std::uint32_t table = given(fcinfo, 0) ? PG_GETARG_OID(0) : 0;
+        for (const bbm::Reading &reading : bbm::read_health_here(table, bbm::pg::current_arena()))
+            put_reading(*result, reading);
+        return nothing();
+    });
 }
 
 Datum bbm_adopt(PG_FUNCTION_ARGS) {

@@ -365,6 +365,11 @@ CREATE FUNCTION bbm.is_home(home_system bigint, home_database oid)
     RETURNS boolean LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'bbm_is_home';
 COMMENT ON FUNCTION bbm.is_home(bigint, oid) IS 'is this the server and the database? Only there do stored role numbers mean what they meant';
 
+CREATE FUNCTION bbm.read_health(table_name regclass DEFAULT NULL)
+    RETURNS TABLE (indicator text, value double precision, "limit" double precision, unit text, verdict text, reason text)
+    LANGUAGE c VOLATILE ROWS 5 AS 'MODULE_PATHNAME', 'bbm_read_health';
+COMMENT ON FUNCTION bbm.read_health(regclass) IS 'what bbm.health shows: the indicators of the server, or those of a table';
+
 CREATE FUNCTION bbm.cleanup(name text)
     RETURNS integer LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_cleanup';
 COMMENT ON FUNCTION bbm.cleanup(text) IS 'remove the ended migrations of a job class and its definition; the number of migrations removed';
@@ -601,14 +606,25 @@ CREATE VIEW bbm.batched_background_migration_job_transition_logs WITH (security_
     WHERE m.is_current;
 COMMENT ON VIEW bbm.batched_background_migration_job_transition_logs IS 'GitLab''s view of bbm.job_transitions, with the numbers of its jobs; exception_class is the SQLSTATE, exception_message is never cut';
 
+CREATE VIEW bbm.health WITH (security_barrier) AS
+    SELECT h.indicator, NULL::text AS table_name, h.value, h."limit", h.unit, h.verdict, h.reason
+    FROM bbm.read_health() AS h
+    UNION ALL
+    SELECT h.indicator, m.table_name, h.value, h."limit", h.unit, h.verdict, h.reason
+    FROM (SELECT DISTINCT m.table_oid, m.table_name FROM bbm.migrations AS m WHERE m.is_home AND m.status IN ('active', 'finalizing')
+          ORDER BY m.table_name) AS m
+    CROSS JOIN LATERAL bbm.read_health(m.table_oid::regclass) AS h;
+COMMENT ON VIEW bbm.health IS 'the signals that hold migrations: of the server, and of the tables of migrations that run; rates are since the last look of this session';
+
 ------------------------------------------------------------------------------------------------------------------------
 -- Privileges and dumps.
 
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA bbm FROM PUBLIC;
 REVOKE ALL ON ALL PROCEDURES IN SCHEMA bbm FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION bbm.is_home(bigint, oid) TO PUBLIC; -- the views need it
-GRANT SELECT ON bbm.status, bbm.progress, bbm.migrations, bbm.jobs, bbm.failures, bbm.workers, bbm.events, bbm.job_transitions, bbm.job_classes,
-    bbm.batched_background_migrations, bbm.batched_background_migration_jobs, bbm.batched_background_migration_job_transition_logs TO PUBLIC;
+GRANT EXECUTE ON FUNCTION bbm.is_home(bigint, oid), bbm.read_health(regclass) TO PUBLIC; -- the views need them
+GRANT SELECT ON bbm.status, bbm.progress, bbm.migrations, bbm.jobs, bbm.failures, bbm.workers, bbm.events, bbm.job_transitions,
+    bbm.job_classes, bbm.health, bbm.batched_background_migrations, bbm.batched_background_migration_jobs,
+    bbm.batched_background_migration_job_transition_logs TO PUBLIC;
 GRANT USAGE ON SCHEMA bbm TO pg_monitor;
 
 SELECT pg_extension_config_dump('bbm.job_class', 'WHERE owner_oid IS NOT NULL');

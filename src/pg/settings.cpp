@@ -68,7 +68,8 @@ const Number kNumbers[] = {
 bool check_function_name(char **value, void **, GucSource) {
     List *parts = NIL;
     char *scratch = pstrdup(*value);
-    const bool is_name = SplitIdentifierString(scratch, '.', &parts) && (parts == NIL || list_length(parts) == 2);
+    const bool is_name = SplitIdentifierString(scratch, '.', &parts) && (parts == NIL || list_length(parts) == 2) &&
+                         strchr(*value, '(') == nullptr;
     if (!is_name)
         GUC_check_errdetail("It must be the name of a function with its schema, as in \"ops.load\", without arguments.");
     list_free(parts);

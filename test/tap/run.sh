@@ -25,7 +25,7 @@ fi
 work=$(mktemp -d "${TMPDIR:-/tmp}/bbm-tap.XXXXXX")
 output=$(mktemp)
 trap 'rm -rf -- "$work" "$output"' EXIT
-cp "$here"/*.pl "$here"/*.pm "$work"
+cp "$here"/*.pl "$here"/*.pm "$here"/../../README.md "$work"
 [ "${#as_user[@]}" = 0 ] || chown -R "$user:" "$work"
 cd "$work"
 

@@ -1,0 +1,56 @@
+# The README's story of an operator: its blocks are run in order, and what it says comes out must come out.
+use strict;
+use warnings;
+
+use BbmTest;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+# Statements end with a semicolon at the end of a line; the lines behind --> that follow are their output.
+sub statements_of
+{
+	my ($text) = @_;
+	my @statements;
+	my $sql = '';
+	for my $line (split /\n/, $text)
+	{
+		if ($line =~ /^--> ?(.*)/)
+		{
+			push @{ $statements[-1]{output} }, $1;
+			next;
+		}
+		$sql .= "$line\n";
+		next unless $line =~ /;$/;
+		push @statements, { sql => $sql, output => [] };
+		$sql = '';
+	}
+	die "a statement without end: $sql" if $sql =~ /\S/;
+	return @statements;
+}
+
+my $readme = slurp_file('README.md');
+my ($story) = $readme =~ /<!-- story: the blocks(.*?)<!-- story: end -->/s;
+ok($story, 'the README tells a story');
+my @statements = map { statements_of($_) } $story =~ /^```sql\n(.*?)^```$/msg;
+cmp_ok(scalar @statements, '>', 15, 'which has statements');
+
+my $node = new_node('readme', conf => "bbm.naptime = 1s\n");
+$node->start;
+$node->safe_psql('postgres', 'CREATE EXTENSION bbm');
+
+for my $statement (@statements)
+{
+	my ($first) = $statement->{sql} =~ /^(.{1,70})/;
+	my $output = join "\n", @{ $statement->{output} };
+	my ($code, $out, $err) = $node->psql('postgres', $statement->{sql}, extra_params => [ '-AtF', ' | ' ]);
+	if ($output =~ /^ERROR:/)
+	{
+		like($err, qr/\Q$output\E/, $first);
+		next;
+	}
+	is($code, 0, "$first: no error") or diag($err);
+	is($out, $output, "$first: output") if $output ne '';
+}
+
+$node->stop;
+done_testing();

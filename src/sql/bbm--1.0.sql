@@ -401,7 +401,7 @@ CREATE VIEW bbm.workers WITH (security_barrier) AS
 COMMENT ON VIEW bbm.workers IS 'the processes that hold a job now';
 
 CREATE VIEW bbm.migrations WITH (security_barrier) AS
-    SELECT m.id, m.job_class_name, m.table_name, m.table_oid, m.column_name, m.job_arguments, m.generation, m.is_current, m.status,
+    SELECT m.id, m.job_class_name, m.table_name, m.table_oid, m.table_root, m.column_name, m.job_arguments, m.generation, m.is_current, m.status,
            m.status_reason, m.statement, m.scope_to, m.operation_name, m.batching_strategy, m.cursor_columns, m.cursor_types,
            m.min_cursor, m.max_cursor, m.frontier, m.total_rows, m.job_interval, m.pause, m.batch_size, m.batch_size_given,
            m.sub_batch_size, m.max_batch_size, m.priority, m.next_job_at, m.on_hold_until, m.hold_reason, m.on_data_error,
@@ -543,7 +543,7 @@ CREATE VIEW bbm.status WITH (security_barrier) AS
     CROSS JOIN LATERAL (SELECT coalesce((SELECT c.oid::regclass::text FROM pg_catalog.pg_class AS c WHERE c.oid = m.table_oid AND m.is_home), m.table_name) AS name) AS t
     CROSS JOIN LATERAL (SELECT count(*) AS workers FROM bbm.workers AS w WHERE w.migration_id = m.id) AS w
     CROSS JOIN LATERAL (SELECT min(w.migration_id) AS blocker FROM bbm.workers AS w JOIN bbm.migrations AS o ON o.id = w.migration_id
-                        WHERE o.table_oid = m.table_oid AND o.id <> m.id) AS b
+                        WHERE o.table_root = m.table_root AND o.id <> m.id) AS b
     CROSS JOIN LATERAL (SELECT count(DISTINCT w.migration_id) AS running FROM bbm.workers AS w) AS r
     WHERE m.is_current
     ORDER BY m.id;

@@ -94,7 +94,7 @@ pg::Statement last_failure_statement = {
     pg::Sees::latest};
 pg::Statement observe_statement = {
     "SELECT status, EXISTS (SELECT FROM bbm.workers AS w JOIN bbm.migrations AS o ON o.id = w.migration_id"
-    " WHERE o.table_oid = m.table_oid), progress::pg_catalog.float8,"
+    " WHERE o.table_root = m.table_root AND o.is_current), progress::pg_catalog.float8,"
     " (SELECT pg_catalog.max(e.id) FROM bbm.event AS e WHERE e.migration_id = m.id AND e.event = 'finalize')"
     " FROM bbm.migrations AS m WHERE id = $1",
     pg::Sees::latest};

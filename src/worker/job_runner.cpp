@@ -34,8 +34,6 @@ bool survives(JobRun &run, const Failure &failure, const Tried &tried) {
     const auto *cursor = run.job.cursor.data();
     if (!narrow_down(run, failure, tried))
         return false;
-    // The abort has freed it. Whoever took it since has taken the job over, and the next sub-batch finds that out.
-    (void)pg::try_lock(pg::LockClass::job, run.job.id);
     if (run.job.cursor.data() == cursor)
         same_turn_again();
     return true;
@@ -73,8 +71,12 @@ JobEnd walk_job(JobRun &run, Failure &failure, Tried &tried) {
             pg::check_signals(run.session->cancel);
             sub_batch = run_sub_batch(run, tried, arena);
         });
-        if (error && survives(run, *error, tried))
+        if (error && survives(run, *error, tried)) {
+            // The abort has freed it. Whoever has it now looks at the job; it is given back, if it is still ours.
+            if (!pg::try_lock(pg::LockClass::job, run.job.id))
+                return {Kind::stopped};
             continue;
+        }
         if (error) {
             failure = *error;
             return {Kind::failed};

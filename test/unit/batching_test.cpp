@@ -47,7 +47,8 @@ TEST(first_sub_batch, follows_the_measured_cost_and_the_cap) {
         EXPECT_EQ(first_sub_batch_size(one.pace, one.target), one.expected) << one.what;
 }
 
-// The user's size is tried as it is, so that small sizes give the sub-batches one expects; a huge one is a cap to grow to.
+// The user's size is tried as it is, so that small sizes give the sub-batches one expects; a huge one is a cap to grow
+// to.
 TEST(first_sub_batch, a_size_of_the_users_is_tried_unless_it_is_huge) {
     const struct {
         int cap, expected;
@@ -195,48 +196,6 @@ TEST(next_sub_batch, a_sudden_hundredfold_cost_is_met_within_three) {
     SubBatchSize size = after_steps({1000, 0}, 20, {}, 25);
     size = after_steps(size, 2000, {}, 3);
     EXPECT_LE(2000.0 * size.keys, 1.5 * static_cast<double>(kTarget)); // the average still lags a little
-}
-
-TEST(next_batch, by_what_is_given) {
-    constexpr Micros interval = 120'000'000;
-    const struct {
-        const char *what;
-        Pace pace;
-        int expected;
-    } cases[] = {
-        {"nothing given", {}, 10'000},
-        {"nothing given, small limit", {.max_batch_size = 500}, 500},
-        {"nothing given, limit of one", {.max_batch_size = 1}, 1},
-        {"explicit", {.batch_size = 4321}, 4321},
-        {"explicit and small", {.batch_size = 1}, 1},
-        {"explicit beats the interval", {.job_interval = interval, .batch_size = 50}, 50},
-        {"explicit beats the measure", {.batch_size = 50, .row_cost_us = 1}, 50},
-        {"explicit beats both", {.job_interval = interval, .batch_size = 50, .row_cost_us = 1}, 50},
-        {"explicit at its limit", {.batch_size = 5000, .max_batch_size = 5000}, 5000},
-        {"explicit above its limit", {.batch_size = 5000, .max_batch_size = 700}, 700},
-        {"explicit beyond everything", {.batch_size = INT_MAX}, 2'000'000},
-        {"explicit, with a limit beyond everything", {.batch_size = INT_MAX, .max_batch_size = INT_MAX}, INT_MAX},
-        {"with an interval", {.job_interval = interval}, 1000},
-        {"with an interval, whatever was measured", {.job_interval = interval, .row_cost_us = 1}, 1000},
-        {"with an interval and a small limit", {.job_interval = interval, .max_batch_size = 200}, 200},
-        {"with the shortest interval", {.job_interval = 1}, 1000},
-        {"measured: ten seconds", {.row_cost_us = 100}, 100'000},
-        {"measured, rounded down", {.row_cost_us = 300}, 33'333},
-        {"measured, tiny", {.row_cost_us = 0.001}, 2'000'000},
-        {"measured, next to nothing", {.row_cost_us = 1e-300}, 2'000'000},
-        {"measured, tiny, with a limit", {.max_batch_size = 50'000, .row_cost_us = 0.001}, 50'000},
-        {"measured, tiny, with a limit above the usual one",
-         {.max_batch_size = 5'000'000, .row_cost_us = 0.001},
-         5'000'000},
-        {"measured, huge", {.row_cost_us = 1e6}, 1000},
-        {"measured, beyond everything", {.row_cost_us = 1e300}, 1000},
-        {"measured, huge, with a limit below the usual least", {.max_batch_size = 30, .row_cost_us = 1e6}, 30},
-        {"measured, in between, with a limit below the usual least", {.max_batch_size = 30, .row_cost_us = 100}, 30},
-        {"a cost below zero is not measured", {.row_cost_us = -1}, 10'000},
-        {"the pause and the sub-batch do not matter", {.pause = 100'000, .sub_batch_size = 7}, 10'000},
-    };
-    for (const auto &one : cases)
-        EXPECT_EQ(next_batch_size(one.pace), one.expected) << one.what;
 }
 
 TEST(within_cap, follows_a_cap_that_was_lowered) {

@@ -11,9 +11,9 @@ const std::vector<Text> kId = {"id"}, kBigint = {"bigint"};
 const std::vector<Text> kTwo = {"tenant", "Order \"No\""}, kTwoTypes = {"uuid", "character varying(20)"};
 const std::vector<Text> kThree = {"a", "b", "c"}, kThreeTypes = {"integer", "text", "date"};
 
-const KeyWalk kOneColumn = {.table = "public.orders", .columns = kId, .types = kBigint};
-const KeyWalk kTwoColumns = {.table = "\"My Schema\".\"Orders\"", .columns = kTwo, .types = kTwoTypes};
-const KeyWalk kThreeColumns = {.table = "t", .columns = kThree, .types = kThreeTypes};
+const KeyWalk kOneColumn = {.table = "public.orders", .columns = kId, .types = kBigint, .scope = {}};
+const KeyWalk kTwoColumns = {.table = "\"My Schema\".\"Orders\"", .columns = kTwo, .types = kTwoTypes, .scope = {}};
+const KeyWalk kThreeColumns = {.table = "t", .columns = kThree, .types = kThreeTypes, .scope = {}};
 
 TEST(keyset, next_range) {
     const struct {
@@ -67,11 +67,34 @@ TEST(keyset, next_range) {
     }
 }
 
+// The filter stands in both halves, in parentheses of its own, and a comment at its end ends with its line.
+TEST(keyset, the_scope_counts_matching_rows_only) {
+    const struct {
+        const char *what, *scope, *expected;
+    } cases[] = {
+        {"none", "", ""},
+        {"a condition", "NOT archived", " AND (NOT archived\n)"},
+        {"an alternative stays together", "a OR b", " AND (a OR b\n)"},
+        {"a comment at the end", "x > 1 -- why", " AND (x > 1 -- why\n)"},
+    };
+    for (const auto &one : cases) {
+        HeapArena heap;
+        const KeyWalk walk = {.table = "t", .columns = kId, .types = kBigint, .scope = one.scope};
+        const std::string keys = R"(SELECT "id" FROM t WHERE ("id") OPERATOR(pg_catalog.>) ($1::bigint))"
+                                 R"( AND ("id") OPERATOR(pg_catalog.<=) ($2::bigint))" +
+                                 std::string(one.expected) + R"( ORDER BY "id")";
+        EXPECT_EQ(next_range_query(walk, LowerBound::exclusive, heap.arena()),
+                  "SELECT * FROM (" + keys + " LIMIT 1) AS first LEFT JOIN (" + keys +
+                      " OFFSET $3 LIMIT 1) AS last ON true")
+            << one.what;
+    }
+}
+
 TEST(keyset, numbers_of_two_digits) {
     const std::vector<Text> columns(6, "c"), types(6, "int");
     HeapArena heap;
-    const Text query =
-        next_range_query({.table = "t", .columns = columns, .types = types}, LowerBound::inclusive, heap.arena());
+    const Text query = next_range_query({.table = "t", .columns = columns, .types = types, .scope = {}},
+                                        LowerBound::inclusive, heap.arena());
     EXPECT_NE(query.find("($7::int, $8::int, $9::int, $10::int, $11::int, $12::int)"), Text::npos) << query;
     EXPECT_NE(query.find(" OFFSET $13 LIMIT 1"), Text::npos) << query;
 }
@@ -97,13 +120,20 @@ TEST(keyset, whole_range) {
     }
 }
 
+// The frozen range is that of the table: rows that come to match later lie in it.
+TEST(keyset, the_whole_range_knows_no_scope) {
+    HeapArena heap;
+    const KeyWalk walk = {.table = "t", .columns = kId, .types = kBigint, .scope = "NOT archived"};
+    EXPECT_EQ(whole_range_query(walk, heap.arena()).find("archived"), Text::npos);
+}
+
 TEST(keyset, the_text_lives_in_the_arena) {
     HeapArena heap;
     std::string expected;
     Text query;
     {
         const std::string table = "a_schema_with_a_long_name.a_table_with_a_long_name";
-        query = whole_range_query({.table = table, .columns = kId, .types = kBigint}, heap.arena());
+        query = whole_range_query({.table = table, .columns = kId, .types = kBigint, .scope = {}}, heap.arena());
         expected = "SELECT * FROM (SELECT \"id\" FROM " + table +
                    " ORDER BY \"id\" ASC LIMIT 1) AS first, (SELECT \"id\" FROM " + table +
                    " ORDER BY \"id\" DESC LIMIT 1) AS last";

@@ -37,15 +37,15 @@ constexpr MigrationRow kMigrationTable[] = {
 
 struct JobRow {
     J from;
-    const char *start, *take_over, *give_back, *succeed, *fail, *put_back;
+    const char *start, *take_over, *give_back, *succeed, *fail, *put_back, *mark_succeeded;
 };
 
 constexpr JobRow kJobTable[] = {
-    //             start      take_over  give_back  succeed      fail      put_back
-    {J::pending,   "running", kNo,       kNo,       kNo,         kNo,      kNo},
-    {J::running,   kNo,       "running", "pending", "succeeded", "failed", kNo},
-    {J::failed,    "running", kNo,       kNo,       kNo,         kNo,      "pending"},
-    {J::succeeded, kNo,       kNo,       kNo,       kNo,         kNo,      kNo},
+    //             start      take_over  give_back  succeed      fail      put_back   mark_succeeded
+    {J::pending,   "running", kNo,       kNo,       kNo,         kNo,      kNo,       "succeeded"},
+    {J::running,   kNo,       "running", "pending", "succeeded", "failed", kNo,       "succeeded"},
+    {J::failed,    "running", kNo,       kNo,       kNo,         kNo,      "pending", "succeeded"},
+    {J::succeeded, kNo,       kNo,       kNo,       kNo,         kNo,      kNo,       kNo},
 };
 // clang-format on
 
@@ -85,6 +85,8 @@ const char *expected(const JobRow &row, JE event) {
         return row.fail;
     case JE::put_back:
         return row.put_back;
+    case JE::mark_succeeded:
+        return row.mark_succeeded;
     }
     return "an event without a column";
 }
@@ -117,8 +119,9 @@ TEST(lifecycle, the_lists_hold_every_value_once) {
               (std::set<J>{J::pending, J::running, J::failed, J::succeeded}));
     EXPECT_EQ(kJobStatuses.size(), 4u);
     EXPECT_EQ(std::set<JE>(kJobEvents.begin(), kJobEvents.end()),
-              (std::set<JE>{JE::start, JE::take_over, JE::give_back, JE::succeed, JE::fail, JE::put_back}));
-    EXPECT_EQ(kJobEvents.size(), 6u);
+              (std::set<JE>{JE::start, JE::take_over, JE::give_back, JE::succeed, JE::fail, JE::put_back,
+                            JE::mark_succeeded}));
+    EXPECT_EQ(kJobEvents.size(), 7u);
 }
 
 TEST(lifecycle, every_migration_status_meets_every_event) {
@@ -154,7 +157,7 @@ TEST(lifecycle, every_job_status_meets_every_event) {
             ++pairs;
         }
     }
-    EXPECT_EQ(pairs, 24);
+    EXPECT_EQ(pairs, 28);
 }
 
 // The second call of an event finds its aim reached.
@@ -259,11 +262,30 @@ TEST(lifecycle, event_names) {
         JE event;
         const char *word;
     } job_cases[] = {
-        {JE::start, "start"},     {JE::take_over, "take_over"}, {JE::give_back, "give_back"},
-        {JE::succeed, "succeed"}, {JE::fail, "fail"},           {JE::put_back, "put_back"},
+        {JE::start, "start"},
+        {JE::take_over, "take_over"},
+        {JE::give_back, "give_back"},
+        {JE::succeed, "succeed"},
+        {JE::fail, "fail"},
+        {JE::put_back, "put_back"},
+        {JE::mark_succeeded, "mark_succeeded"},
     };
     for (const auto &one : job_cases)
         EXPECT_EQ(name(one.event), one.word);
+}
+
+TEST(lifecycle, on_data_error_names) {
+    const struct {
+        OnDataError choice;
+        const char *word;
+    } cases[] = {{OnDataError::fail, "fail"}, {OnDataError::quarantine, "quarantine"}};
+    for (const auto &one : cases) {
+        EXPECT_EQ(name(one.choice), one.word);
+        EXPECT_EQ(parse_on_data_error(one.word), one.choice) << one.word;
+    }
+    for (Text word : {"", " ", "Fail", "failed", "quarantined", "skip", "ignore"})
+        EXPECT_FALSE(parse_on_data_error(word)) << "'" << word << "'";
+    EXPECT_FALSE(parse_on_data_error(Text()));
 }
 
 TEST(lifecycle, unknown_words_are_no_status) {

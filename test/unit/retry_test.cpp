@@ -3,15 +3,18 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <climits>
+#include <vector>
 
 namespace bbm {
 
 void PrintTo(FailureClass value, std::ostream *out) {
-    *out << std::array{"transient", "resources", "data", "structure"}.at(static_cast<std::size_t>(value));
+    *out << std::array{"transient", "resources", "data", "structure", "unknown"}.at(static_cast<std::size_t>(value));
 }
 void PrintTo(RetryDecision::Action value, std::ostream *out) {
-    *out << std::array{"retry_job", "give_up_job", "fail_migration"}.at(static_cast<std::size_t>(value));
+    *out << std::array{"retry_job", "split_job", "give_up_job", "hold_migration", "fail_migration"}.at(
+        static_cast<std::size_t>(value));
 }
 
 namespace {
@@ -69,32 +72,60 @@ constexpr Case kCases[] = {
     {"3D000", "invalid_catalog_name", FailureClass::structure},
     {"3F000", "invalid_schema_name", FailureClass::structure},
 
-    // What nobody foresaw ends the job and not the migration.
-    {"XX000", "internal_error", FailureClass::data},
-    {"57000", "operator_intervention", FailureClass::data},
-    {"55000", "object_not_in_prerequisite_state", FailureClass::data},
-    {"58000", "system_error", FailureClass::data},
-    {"40002", "transaction_integrity_constraint_violation", FailureClass::data},
-    {"25001", "active_sql_transaction", FailureClass::data},
-    {"BBM01", "a code of the user's own", FailureClass::data},
-    {"", "no code", FailureClass::data},
-    {"4", "a torn code", FailureClass::data},
-    {"5", "a torn code", FailureClass::data},
-    {"040001", "a code with something in front", FailureClass::data},
-    {"400011", "a code with something behind", FailureClass::data},
+    {"21000", "cardinality_violation", FailureClass::data},
+    {"2F005", "function_executed_no_return_statement", FailureClass::data},
+    {"38000", "external_routine_exception", FailureClass::data},
+    {"39004", "null_value_not_allowed", FailureClass::data},
+    {"44000", "with_check_option_violation", FailureClass::data},
+    {"P0000", "plpgsql_error", FailureClass::data},
+    {"P0002", "no_data_found", FailureClass::data},
+    {"P0004", "assert_failure", FailureClass::data},
+
+    // What nobody foresaw says nothing about rows, and ends the job and not the migration.
+    {"XX000", "internal_error", FailureClass::unknown},
+    {"57000", "operator_intervention", FailureClass::unknown},
+    {"55000", "object_not_in_prerequisite_state", FailureClass::unknown},
+    {"58000", "system_error", FailureClass::unknown},
+    {"40002", "transaction_integrity_constraint_violation", FailureClass::unknown},
+    {"2D000", "invalid_transaction_termination", FailureClass::unknown},
+    {"2B000", "dependent_objects_still_exist", FailureClass::unknown},
+    {"08006", "connection_failure of a foreign server", FailureClass::unknown},
+    {"HV000", "fdw_error", FailureClass::unknown},
+    {"54000", "program_limit_exceeded", FailureClass::unknown},
+    {"57P", "a torn code", FailureClass::unknown},
+    {"25001", "active_sql_transaction", FailureClass::unknown},
+    {"BBM01", "a code of the user's own", FailureClass::unknown},
+    {"", "no code", FailureClass::unknown},
+    {"4", "a torn code", FailureClass::unknown},
+    {"5", "a torn code", FailureClass::unknown},
+    {"040001", "a code with something in front", FailureClass::unknown},
+    {"400011", "a code with something behind", FailureClass::unknown},
 };
 
-Action action_for(FailureClass failure) {
-    switch (failure) {
+// A job of ordinary size at its first attempt.
+constexpr FailedRun failed_with(Text sqlstate, int attempts = 1) {
+    return {.sqlstate = sqlstate,
+            .attempts = attempts,
+            .batch_size = 1000,
+            .sub_batch_size = 100,
+            .configured_sub_batch_size = 100};
+}
+
+bool is_timeout(Text sqlstate) { return sqlstate == "57014" || sqlstate == "55P03"; }
+
+Action action_for(const Case &one, int attempts) {
+    switch (one.expected) {
     case FailureClass::transient:
+        return is_timeout(one.sqlstate) && attempts >= 3 ? Action::split_job : Action::retry_job;
     case FailureClass::resources:
-        return Action::retry_job;
-    case FailureClass::data:
-        return Action::give_up_job;
+        return Action::hold_migration;
     case FailureClass::structure:
+        return Action::fail_migration;
+    case FailureClass::data:
+    case FailureClass::unknown:
         break;
     }
-    return Action::fail_migration;
+    return Action::give_up_job;
 }
 
 TEST(retry, every_code_has_its_class) {
@@ -106,15 +137,15 @@ TEST(retry, every_class_has_its_action_at_any_attempt) {
     for (const Case &one : kCases)
         for (int attempts : {0, 1, 2, 3, 10, INT_MAX})
             for (double jitter : {0.0, 0.5, 0.999})
-                EXPECT_EQ(after_failure(one.sqlstate, attempts, jitter).action, action_for(one.expected))
+                EXPECT_EQ(after_failure(failed_with(one.sqlstate, attempts), jitter).action, action_for(one, attempts))
                     << one.sqlstate << " " << one.what << ", attempt " << attempts;
 }
 
 TEST(retry, what_is_not_retried_has_no_delay) {
     for (const Case &one : kCases) {
-        if (action_for(one.expected) != Action::retry_job) {
-            EXPECT_EQ(after_failure(one.sqlstate, 5, 0.999).delay, 0) << one.sqlstate;
-        }
+        const RetryDecision decision = after_failure(failed_with(one.sqlstate, 5), 0.999);
+        const bool ends = decision.action == Action::give_up_job || decision.action == Action::fail_migration;
+        EXPECT_EQ(decision.delay == 0, ends) << one.sqlstate;
     }
 }
 
@@ -127,8 +158,8 @@ TEST(retry, back_off_doubles_up_to_a_minute) {
         {6, 32 * kSecond}, {7, 60 * kSecond}, {8, 60 * kSecond}, {100, 60 * kSecond}, {INT_MAX, 60 * kSecond},
     };
     for (const auto &one : cases) {
-        EXPECT_EQ(after_failure("40001", one.attempts, 0).delay, one.longest / 2) << one.attempts;
-        const Micros jittered = after_failure("40001", one.attempts, 0.999).delay;
+        EXPECT_EQ(after_failure(failed_with("40001", one.attempts), 0).delay, one.longest / 2) << one.attempts;
+        const Micros jittered = after_failure(failed_with("40001", one.attempts), 0.999).delay;
         EXPECT_LT(jittered, one.longest) << one.attempts;
         EXPECT_GE(jittered, one.longest * 99 / 100) << one.attempts;
     }
@@ -138,7 +169,7 @@ TEST(retry, back_off_is_bounded_and_never_shrinks) {
     for (double jitter : {0.0, 0.25, 0.999}) {
         Micros before = 0;
         for (int attempts = 1; attempts <= 70; ++attempts) {
-            const Micros delay = after_failure("55P03", attempts, jitter).delay;
+            const Micros delay = after_failure(failed_with("40001", attempts), jitter).delay;
             EXPECT_GE(delay, before) << attempts;
             if (attempts <= 6) {
                 EXPECT_GT(delay, before) << attempts;
@@ -154,7 +185,7 @@ TEST(retry, jitter_parts_jobs_that_failed_together) {
     for (int attempts : {1, 4, 20}) {
         Micros before = -1;
         for (double jitter : {0.0, 0.1, 0.5, 0.9, 0.999}) {
-            const Micros delay = after_failure("40P01", attempts, jitter).delay;
+            const Micros delay = after_failure(failed_with("40P01", attempts), jitter).delay;
             EXPECT_GT(delay, before) << attempts << " " << jitter;
             before = delay;
         }
@@ -163,7 +194,9 @@ TEST(retry, jitter_parts_jobs_that_failed_together) {
 
 TEST(retry, an_attempt_that_was_never_counted_waits_like_the_first) {
     for (int attempts : {0, -1, -1000})
-        EXPECT_EQ(after_failure("40001", attempts, 0.5).delay, after_failure("40001", 1, 0.5).delay) << attempts;
+        EXPECT_EQ(after_failure(failed_with("40001", attempts), 0.5).delay,
+                  after_failure(failed_with("40001"), 0.5).delay)
+            << attempts;
 }
 
 // Minutes, from the first time on: a full disk is not mended in the seconds of a back-off.
@@ -171,7 +204,7 @@ TEST(retry, resources_wait_minutes) {
     for (const char *sqlstate : {"53100", "53200", "58030", "57P01"})
         for (int attempts : {1, 2, 50})
             for (double jitter : {0.0, 0.999}) {
-                const Micros delay = after_failure(sqlstate, attempts, jitter).delay;
+                const Micros delay = after_failure(failed_with(sqlstate, attempts), jitter).delay;
                 EXPECT_GE(delay, kMinute) << sqlstate << " " << attempts;
                 EXPECT_LE(delay, 10 * kMinute) << sqlstate << " " << attempts;
             }
@@ -179,14 +212,149 @@ TEST(retry, resources_wait_minutes) {
 
 TEST(retry, three_crashes_are_enough) { EXPECT_EQ(kSuspectedCrashStarts, 3); }
 
+// What a job tries after each time-out, as long as it is not split. The documented ladders.
 TEST(retry, a_timeout_shrinks_the_sub_batch) {
     const struct {
-        const char *sqlstate;
-        int size, expected;
-    } cases[] = {{"57014", 100, 75}, {"55P03", 100, 75}, {"57014", 75, 56}, {"57014", 1, 1}, {"57014", 2, 1},
-                 {"40001", 100, 0},  {"40P01", 100, 0},  {"23505", 100, 0}, {"53100", 100, 0}};
+        int configured;
+        std::vector<int> steps; // 0: it stays
+    } ladders[] = {
+        {100, {75, 56, 42, 0}},
+        {1000, {750, 562, 421, 0}},
+        {10, {7, 5, 0}},
+        {20, {15, 11, 8, 0}},
+        {4, {3, 2, 0}},
+        {2, {1, 1}},
+        {1, {1, 1}},
+        {3, {2, 0}},
+        {2'000'000, {1'500'000, 1'125'000, 843'750, 0}},
+    };
+    for (const char *sqlstate : {"57014", "55P03"})
+        for (const auto &ladder : ladders) {
+            int size = ladder.configured;
+            for (const int expected : ladder.steps) {
+                const RetryDecision decision = after_failure({sqlstate, 1, 10'000'000, size, ladder.configured}, 0.5);
+                EXPECT_EQ(decision.action, Action::retry_job) << ladder.configured << " at " << size;
+                EXPECT_EQ(decision.sub_batch_size, expected) << ladder.configured << " at " << size;
+                size = expected;
+            }
+        }
+}
+
+TEST(retry, a_size_of_bbms_own_shrinks_to_one) {
+    int size = 100, steps = 0;
+    for (; size > 1 && steps < 100; ++steps) {
+        const int next = after_failure({"55P03", 1, 1000, size, 0}, 0).sub_batch_size;
+        ASSERT_GT(next, 0);
+        ASSERT_LT(next, size);
+        size = next;
+    }
+    EXPECT_EQ(size, 1);
+    EXPECT_EQ(after_failure({"55P03", 1, 1000, 1, 0}, 0).sub_batch_size, 1);
+}
+
+// The size had already been adapted below what the user gave: the limit is his size, not the last one.
+TEST(retry, the_limit_of_the_cut_is_measured_from_the_given_size) {
+    EXPECT_EQ(after_failure({"57014", 1, 1000, 50, 100}, 0).sub_batch_size, 37);
+    EXPECT_EQ(after_failure({"57014", 1, 1000, 47, 100}, 0).sub_batch_size, 35);
+    EXPECT_EQ(after_failure({"57014", 1, 1000, 46, 100}, 0).sub_batch_size, 0);
+    EXPECT_EQ(after_failure({"57014", 1, 1000, 40, 100}, 0).sub_batch_size, 0);
+}
+
+TEST(retry, only_a_timeout_changes_the_sub_batch) {
+    for (const Case &one : kCases) {
+        if (!is_timeout(one.sqlstate)) {
+            EXPECT_EQ(after_failure(failed_with(one.sqlstate), 0).sub_batch_size, 0) << one.sqlstate;
+        }
+    }
+}
+
+TEST(retry, the_third_timeout_splits_the_job) {
+    for (const char *sqlstate : {"57014", "55P03"})
+        for (const int batch_size : {2, 3, 100, 2'000'000}) {
+            for (const int attempts : {1, 2})
+                EXPECT_EQ(after_failure({sqlstate, attempts, batch_size, 1, 0}, 0.5).action, Action::retry_job);
+            for (const int attempts : {3, 4, 100}) {
+                const RetryDecision decision = after_failure({sqlstate, attempts, batch_size, 10, 100}, 0.5);
+                EXPECT_EQ(decision.action, Action::split_job) << sqlstate << ' ' << batch_size;
+                EXPECT_EQ(decision.sub_batch_size, 0) << "the halves go on with what was tried last";
+                EXPECT_EQ(decision.delay, after_failure(failed_with("40001"), 0.5).delay) << "attempts begin anew";
+            }
+        }
+}
+
+// A statement that is too slow for one row stays so. A lock does not: whoever holds it will go.
+TEST(retry, one_row_cannot_be_split) {
+    EXPECT_EQ(after_failure({"57014", 2, 1, 1, 100}, 0).action, Action::retry_job);
+    EXPECT_EQ(after_failure({"57014", 3, 1, 1, 100}, 0).action, Action::give_up_job);
+    EXPECT_EQ(after_failure({"57014", 3, 1, 1, 100}, 0).delay, 0);
+    Micros before = 0;
+    for (const int attempts : {3, 4, 5, 6, 7, 100}) {
+        const RetryDecision decision = after_failure({"55P03", attempts, 1, 1, 100}, 0);
+        EXPECT_EQ(decision.action, Action::retry_job) << attempts;
+        EXPECT_GE(decision.delay, before) << attempts;
+        EXPECT_LE(decision.delay, kMinute) << attempts;
+        before = decision.delay;
+    }
+}
+
+TEST(retry, other_transient_errors_never_split) {
+    for (const char *sqlstate : {"40001", "40P01", "25006"})
+        for (const int attempts : {1, 3, 4, 1000})
+            EXPECT_EQ(after_failure(failed_with(sqlstate, attempts), 0).action, Action::retry_job) << sqlstate;
+}
+
+TEST(retry, more_than_half_of_fifty_jobs) {
+    const struct {
+        const char *what;
+        std::int64_t jobs, failed;
+        bool expected;
+    } cases[] = {
+        {"nothing yet", 0, 0, false},
+        {"all of too few", 49, 49, false},
+        {"fifty, none failed", 50, 0, false},
+        {"fifty, exactly half", 50, 25, false},
+        {"fifty, one more than half", 50, 26, true},
+        {"fifty, all", 50, 50, true},
+        {"fifty-one, less than half", 51, 25, false},
+        {"fifty-one, more than half", 51, 26, true},
+        {"a hundred, exactly half", 100, 50, false},
+        {"a hundred, more than half", 100, 51, true},
+        {"more than an int holds", 10'000'000'000, 5'000'000'000, false},
+        {"more than an int holds, and one", 10'000'000'000, 5'000'000'001, true},
+    };
     for (const auto &one : cases)
-        EXPECT_EQ(sub_batch_size_after(one.sqlstate, one.size), one.expected) << one.sqlstate << ' ' << one.size;
+        EXPECT_EQ(too_many_failed(one.jobs, one.failed), one.expected) << one.what;
+}
+
+// Who counts only from there on overlooks nothing.
+TEST(retry, fewer_failures_than_the_fewest_are_never_too_many) {
+    for (std::int64_t jobs = 0; jobs <= 200; ++jobs)
+        EXPECT_FALSE(too_many_failed(jobs, kFewestTooMany - 1)) << jobs;
+    EXPECT_TRUE(too_many_failed(50, kFewestTooMany));
+}
+
+TEST(retry, bounds_that_time_out_are_halved_three_times) {
+    const struct {
+        int batch_size, attempts, expected;
+    } cases[] = {
+        {1000, 0, 1000}, {1000, 1, 500}, {1000, 2, 250}, {1000, 3, 1000}, {1000, 4, 1000}, {1000, 1000, 1000},
+        {1, 1, 1},       {1, 2, 1},      {2, 2, 1},      {3, 1, 1},       {7, 2, 1},       {2'000'000, 2, 500'000},
+    };
+    for (const auto &one : cases)
+        EXPECT_EQ(batch_size_after(one.batch_size, one.attempts), one.expected)
+            << one.batch_size << ' ' << one.attempts;
+    for (const int attempts : {0, 1, 2})
+        EXPECT_TRUE(may_filter_bounds(attempts)) << attempts;
+    for (const int attempts : {3, 4, INT_MAX})
+        EXPECT_FALSE(may_filter_bounds(attempts)) << attempts;
+}
+
+TEST(retry, halves_of_a_job) {
+    const struct {
+        int batch_size, expected;
+    } cases[] = {{10, 5}, {9, 4}, {3, 1}, {2, 1}, {1, 1}, {2'000'000, 1'000'000}};
+    for (const auto &one : cases)
+        EXPECT_EQ(half_of(one.batch_size), one.expected) << one.batch_size;
 }
 
 } // namespace

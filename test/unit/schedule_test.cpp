@@ -25,7 +25,7 @@ std::vector<Candidate> candidates_of(const std::vector<Entry> &entries) {
     std::vector<Candidate> candidates;
     for (const Entry &entry : entries)
         candidates.push_back({.id = 100 - static_cast<std::int64_t>(candidates.size()),
-                              .table_oid = entry.table,
+                              .table_root = entry.table,
                               .owner_oid = 10,
                               .live_workers = entry.live_workers,
                               .due_at = entry.due_at});
@@ -133,6 +133,25 @@ TEST(schedule, the_largest_numbers_do_no_harm) {
     EXPECT_EQ(outcome.wake_at, kNever);
 }
 
+// A worker that only waits for the end of a hold takes no place, but its table is its own.
+TEST(schedule, one_on_hold_takes_no_place_but_keeps_its_table) {
+    std::vector<Candidate> candidates = candidates_of({{1, 1, kNow + 50}, {1}, {2}, {3}});
+    candidates[0].is_held = true;
+    EXPECT_EQ(choose_among(candidates, at_once(1)).chosen, (std::vector<int>{2}));
+    EXPECT_EQ(choose_among(candidates, at_once(2)).chosen, (std::vector<int>{2, 3}));
+    candidates[0].is_held = false;
+    EXPECT_EQ(choose_among(candidates, at_once(1)).chosen, std::vector<int>{});
+}
+
+// Without a worker it is one that rests: its hold's end wakes the scheduler.
+TEST(schedule, one_on_hold_without_a_worker_wakes_at_its_end) {
+    std::vector<Candidate> candidates = candidates_of({{1, 0, kNow + 50}, {1}, {2}});
+    candidates[0].is_held = true;
+    const Outcome outcome = choose_among(candidates, kPlenty);
+    EXPECT_EQ(outcome.chosen, std::vector<int>{2});
+    EXPECT_EQ(outcome.wake_at, kNow + 50);
+}
+
 // Nothing that a queue can look like breaks a promise; seeds are fixed, so a failure comes back.
 TEST(schedule, keeps_its_promises_for_any_queue) {
     for (unsigned seed = 0; seed < 3000; ++seed) {
@@ -150,7 +169,7 @@ TEST(schedule, keeps_its_promises_for_any_queue) {
         const auto at = [&](int index) -> const Candidate & { return candidates.at(static_cast<std::size_t>(index)); };
         const auto is_free = [&](std::size_t index) { // nobody before it on its table, and nobody at work there
             for (std::size_t other = 0; other < candidates.size(); ++other)
-                if (candidates[other].table_oid == candidates[index].table_oid &&
+                if (candidates[other].table_root == candidates[index].table_root &&
                     (other < index || candidates[other].live_workers > 0))
                     return false;
             return true;
@@ -162,7 +181,7 @@ TEST(schedule, keeps_its_promises_for_any_queue) {
         for (int index : outcome.chosen) {
             EXPECT_TRUE(is_free(static_cast<std::size_t>(index))) << index;
             EXPECT_LE(at(index).due_at, kNow) << index;
-            EXPECT_TRUE(tables.insert(at(index).table_oid).second) << index;
+            EXPECT_TRUE(tables.insert(at(index).table_root).second) << index;
         }
         const int started = static_cast<int>(outcome.chosen.size());
         EXPECT_LE(started, limits.free_workers);

@@ -124,13 +124,19 @@ SELECT * FROM health();
 CREATE ROLE regress_bbm_health;
 CREATE ROLE regress_bbm_owner LOGIN;
 GRANT USAGE ON SCHEMA bbm TO regress_bbm_health, regress_bbm_owner;
+GRANT EXECUTE ON ALL ROUTINES IN SCHEMA bbm TO regress_bbm_owner;
 SET bbm.health_function = 'ops.load';
+ALTER TABLE u OWNER TO regress_bbm_owner;
+SET ROLE regress_bbm_owner;
+SELECT bbm.queue('mine', 'u', command => 'UPDATE u SET n = n + 1') AS mine \gset
+SELECT indicator, table_name, verdict, reason FROM bbm.health WHERE table_name IS NOT NULL;
 SET ROLE regress_bbm_health;
 SELECT indicator, table_name, verdict FROM bbm.health;
 SET bbm.max_wal_rate = 1;
 SET bbm.max_replica_lag = 1;
 SET bbm.health_function = 'public.mine';
 RESET ROLE;
+SELECT bbm.delete(:mine);
 GRANT pg_monitor TO regress_bbm_health;
 SET ROLE regress_bbm_health;
 SELECT indicator, table_name, verdict, reason FROM bbm.health WHERE table_name IS NOT NULL;
@@ -150,6 +156,7 @@ DROP TABLE t;
 SELECT * FROM bbm.health WHERE table_name IS NOT NULL;
 
 RESET bbm.health_function;
+ALTER TABLE u OWNER TO CURRENT_USER;
 DROP OWNED BY regress_bbm_health, regress_bbm_owner;
 DROP ROLE regress_bbm_health, regress_bbm_owner;
 DROP FUNCTION health_if(text), health();

@@ -131,12 +131,16 @@ Reading judge_archiving(const Archiving &archiving, Arena arena) {
 }
 
 Reading judge_vacuums(const Vacuums &vacuums, Arena arena) {
+    constexpr Text indicator = "autovacuum";
+    constexpr Text unit = "vacuums";
     const Text table = vacuums.table_name;
+    if (table.empty())
+        return not_available(indicator, unit, "the table is gone");
     const Text reason = vacuums.count == 0
                             ? say(arena, "no vacuum is at work on table %.*s", width(table), table.data())
                             : say(arena, "vacuum is at work on table %.*s since %.*s", width(table), table.data(),
                                   width(vacuums.since), vacuums.since.data());
-    return {"autovacuum", static_cast<double>(vacuums.count), 0, "vacuums", above(vacuums.count, 0), reason};
+    return {indicator, static_cast<double>(vacuums.count), 0, unit, above(vacuums.count, 0), reason};
 }
 
 Reading judge_wal_rate(WalSample &since, WalSample now, int limit_kb, Arena arena) {

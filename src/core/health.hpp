@@ -50,9 +50,9 @@ Reading judge_archiving(const Archiving &archiving, Arena arena);
 // ---- autovacuum: a vacuum, by whomever, at work on the migration's table
 
 struct Vacuums {
-    Text table_name;
-    int count;  // the TOAST table's included
-    Text since; // when the first of them started
+    Text table_name; // empty: it is gone
+    int count;       // the TOAST table's included
+    Text since;      // when the first of them started
 };
 Reading judge_vacuums(const Vacuums &vacuums, Arena arena);
 

@@ -30,9 +30,17 @@ int clamped(double size, int low, int high) {
     return static_cast<int>(std::clamp(std::trunc(size), static_cast<double>(low), static_cast<double>(high)));
 }
 
-template <class Value> std::optional<double> smoothed(std::span<const JobSample> samples, Value value) {
+// A row found by bisection, or a part of a job that was split again and again, says nothing about whole jobs.
+constexpr int kSmallestShare = 4;
+
+int smallest_that_counts(const Pace &pace) { return pace.batch_size / kSmallestShare; }
+
+template <class Value>
+std::optional<double> smoothed(std::span<const JobSample> samples, int smallest, Value value) {
     double weight = 1, sum = 0, weights = 0;
     for (const JobSample &sample : samples.first(std::min(samples.size(), kSmoothedJobs))) {
+        if (sample.batch_size < smallest)
+            continue;
         sum += weight * value(sample);
         weights += weight;
         weight *= 1 - kAlpha;
@@ -47,7 +55,7 @@ std::optional<BatchSizeChange> changed(const Pace &pace, int size, double effici
 }
 
 std::optional<BatchSizeChange> fit_interval(const Pace &pace, std::span<const JobSample> samples) {
-    const auto efficiency = smoothed_efficiency(samples, pace.job_interval);
+    const auto efficiency = smoothed_efficiency(samples, pace.job_interval, smallest_that_counts(pace));
     if (!efficiency || (*efficiency >= kTargetLow && *efficiency <= kTargetHigh))
         return std::nullopt;
     const double multiplier = *efficiency > 0 ? std::min(kTargetHigh / *efficiency, kLargestGrowth) : kLargestGrowth;
@@ -59,7 +67,7 @@ std::optional<BatchSizeChange> fit_interval(const Pace &pace, std::span<const Jo
 }
 
 std::optional<BatchSizeChange> fit_target(const Pace &pace, std::span<const JobSample> samples) {
-    const auto cost = smoothed(samples, [](const JobSample &sample) {
+    const auto cost = smoothed(samples, smallest_that_counts(pace), [](const JobSample &sample) {
         return static_cast<double>(sample.elapsed) / std::max(sample.batch_size, 1);
     });
     if (!cost)
@@ -74,8 +82,8 @@ std::optional<BatchSizeChange> fit_target(const Pace &pace, std::span<const JobS
 
 } // namespace
 
-std::optional<double> smoothed_efficiency(std::span<const JobSample> newest_first, Micros interval) {
-    const auto efficiency = smoothed(newest_first, [&](const JobSample &sample) {
+std::optional<double> smoothed_efficiency(std::span<const JobSample> newest_first, Micros interval, int smallest) {
+    const auto efficiency = smoothed(newest_first, smallest, [&](const JobSample &sample) {
         return static_cast<double>(sample.elapsed) / static_cast<double>(interval);
     });
     return efficiency ? std::optional<double>(std::round(*efficiency * 100) / 100) : std::nullopt;

@@ -16,9 +16,9 @@ struct JobSample {
 // The samples that count, newest first; more are ignored.
 inline constexpr std::size_t kSmoothedJobs = 20;
 
-// The exponential moving average of elapsed / interval, rounded to two decimals; nothing without samples.
-// Source of the formula: GitLab's batch optimizer.
-std::optional<double> smoothed_efficiency(std::span<const JobSample> newest_first, Micros interval);
+// The exponential moving average of elapsed / interval, rounded to two decimals; nothing without samples. Jobs with a
+// batch smaller than `smallest` are left out. Source of the formula: GitLab's batch optimizer.
+std::optional<double> smoothed_efficiency(std::span<const JobSample> newest_first, Micros interval, int smallest = 0);
 
 // The size of a migration's first job when the user gives none.
 int default_batch_size(Micros job_interval, int max_batch_size);

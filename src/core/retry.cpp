@@ -36,7 +36,7 @@ Micros back_off(int attempts, double jitter) {
 // After a time-out a smaller sub-batch has a better chance, down to a limit below which the job is split instead. Where
 // bbm chose the size itself there is no limit but one.
 int reduced(const FailedRun &run) {
-    const int candidate = std::max(run.sub_batch_size * kReducedTo / 100, 1);
+    const int candidate = std::max(static_cast<int>(std::int64_t{run.sub_batch_size} * kReducedTo / 100), 1);
     const int configured = run.configured_sub_batch_size;
     if (configured > 0 && 100.0 * (configured - candidate) / configured > kLargestCut)
         return 0;

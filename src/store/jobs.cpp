@@ -46,7 +46,7 @@ pg::Statement insert_failed_statement = {
     " retry_at, finished_at) VALUES ($1, 'failed', $2, $3, $4, $5, $6, $7, $8, pg_catalog.clock_timestamp())"
     " RETURNING id"};
 pg::Statement split_statement = {
-    "UPDATE bbm.job SET max_cursor = $3, batch_size = $4, attempts = 0, unproven_starts = 0, wants_split = false"
+    "UPDATE bbm.job SET max_cursor = $3, batch_size = $4, attempts = $5, unproven_starts = 0, wants_split = false"
     " WHERE id = $1 AND epoch = $2"};
 
 pg::Statement control_statement = {"SELECT m.status, (EXTRACT(epoch FROM m.job_interval) * 1000000)::pg_catalog.int8,"
@@ -257,7 +257,7 @@ void insert_failed_job(Job &job, Text reason, const Failure *failure) {
 
 void split_job(const Job &job, Text reason) {
     pg::execute(split_statement, {pg::integer(job.id), pg::integer(job.epoch), pg::key(job.range.max),
-                                  pg::integer(job.batch_size)});
+                                  pg::integer(job.batch_size), pg::integer(job.attempts)});
     record(job, {name(job.status), name(job.status), reason, nullptr, job.range});
 }
 

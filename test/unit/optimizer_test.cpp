@@ -190,13 +190,14 @@ TEST(optimizer, without_an_interval) {
         {"thirteen seconds stay", {.batch_size = 10'000}, {13 * kSecond, 10'000}, 10'000},
         {"shorter ones grow at once", {.batch_size = 10'000}, {kSecond, 10'000}, 100'000},
         {"longer ones shrink at once", {.batch_size = 10'000}, {20 * kSecond, 10'000}, 5'000},
-        {"measured by what the job had", {.batch_size = 10'000}, {kSecond, 1000}, 10'000},
+        {"measured by what the job had", {.batch_size = 10'000}, {kSecond, 5000}, 50'000},
+        {"a part of a job says nothing", {.batch_size = 10'000}, {kSecond, 2499}, 10'000},
         {"not below the least", {.batch_size = 10'000}, {1000 * kSecond, 10'000}, 1000},
         {"not beyond the largest", {.batch_size = 10'000}, {1, 10'000}, kLargest},
         {"no time at all", {.batch_size = 10'000}, {0, 10'000}, kLargest},
         {"a limit", {.batch_size = 10'000, .max_batch_size = 30'000}, {kSecond, 10'000}, 30'000},
         {"a limit below the least", {.batch_size = 500, .max_batch_size = 500}, {kSecond, 500}, 500},
-        {"a job without keys", {.batch_size = 10'000}, {kSecond, 0}, 1000},
+        {"nor does one without keys", {.batch_size = 10'000}, {kSecond, 0}, 10'000},
     };
     for (const auto &one : cases)
         EXPECT_EQ(size_after(one.pace, std::array{one.job}), one.expected) << one.what;

@@ -55,7 +55,7 @@ $node->safe_psql('second', 'CREATE EXTENSION bbm');
 {
 	add_counted_table($node, 'postgres', 'rests', 30);
 	add_counted_table($node, 'second', 'rests', 20);
-	my $id = queue_add_one($node, 'postgres', 'rests', "batch_size => 10, job_interval => '3s'");
+	my $id = queue_add_one($node, 'postgres', 'rests', "batch_size => 10, max_batch_size => 10, job_interval => '3s'");
 	my $long = queue_add_one($node, 'second', 'rests', "batch_size => 10, job_interval => '7s'");
 	poll($node, 'second', 'SELECT count(*) FROM rests_hits', '10', 'the first job is done');
 	poll($node, 'postgres', "SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'bbm %' AND datname = 'second'",
@@ -221,6 +221,12 @@ SQL
 	add_counted_table($node, 'source', 'copied', 40);
 	my $id = queue_add_one($node, 'source', 'copied', "batch_size => 10, job_interval => '1 day'");
 	poll($node, 'source', 'SELECT count(*) FROM copied_hits', '10', 'the first job is done');
+	my $aside = $node->safe_psql('source', <<'SQL');
+CREATE TABLE odd (id int PRIMARY KEY, n int);
+INSERT INTO odd VALUES (1, 1), (2, 0);
+SELECT bbm.queue('aside', 'odd', command => 'UPDATE odd SET n = 1 / n', on_data_error => 'quarantine');
+SQL
+	status_is($node, 'source', $aside, 'finished', 'another one sets a row aside');
 	no_process_but($node, 'bbm launcher', 'the rest is long');
 	is(error_of($node, 'postgres', 'CREATE DATABASE clone TEMPLATE source'), '', 'CREATE DATABASE ... TEMPLATE works');
 
@@ -234,8 +240,10 @@ SQL
 
 	for my $db (qw(clone restored))
 	{
-		is($node->safe_psql($db, "SELECT status, (SELECT count(*) FROM bbm.jobs), (SELECT count(*) > 0 FROM bbm.events) FROM bbm.migration WHERE id = $id"),
+		is($node->safe_psql($db, "SELECT status, (SELECT count(*) FROM bbm.jobs WHERE migration_id = $id), (SELECT count(*) > 0 FROM bbm.events) FROM bbm.migration WHERE id = $id"),
 			'active|1|t', "$db: migration, jobs and events are there");
+		is($node->safe_psql($db, "SELECT min_key, sqlstate, id = (SELECT last_value FROM bbm.quarantine_id_seq) FROM bbm.failures WHERE migration_id = $aside AND quarantined"),
+			'{2}|22012|t', "$db: so is the row in quarantine, and the next one gets a number of its own");
 		is($node->safe_psql($db, 'SELECT bbm.ensure_running()'), 'f', "$db: there is nothing to run");
 	}
 	# Due everywhere now; the launcher looks into every database after a start.

@@ -12,7 +12,6 @@ extern "C" {
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/plancache.h"
-#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 #include "utils/typcache.h"
 }
@@ -127,7 +126,7 @@ std::int64_t estimated_rows(const KeyWalk &walk, std::uint32_t table) {
         elog(ERROR, "could not plan the walk over a table: %s", SPI_result_code_string(SPI_result));
     const auto rows =
         static_cast<std::int64_t>(linitial_node(PlannedStmt, planned->stmt_list)->planTree->plan_rows);
-    ReleaseCachedPlan(planned, CurrentResourceOwner);
+    ReleaseCachedPlan(planned, nullptr); // a plan that is not kept belongs to no resource owner
     SPI_finish();
     return rows;
 }

@@ -492,7 +492,7 @@ CREATE VIEW bbm.progress WITH (security_barrier) AS
            m.on_hold_until, m.hold_reason
     FROM bbm.migrations AS m
     CROSS JOIN LATERAL (
-        SELECT CASE WHEN m.status IN ('active', 'finalizing') AND m.cursor_types IN ('{smallint}', '{integer}', '{bigint}')
+        SELECT CASE WHEN m.is_home AND m.status IN ('active', 'finalizing') AND m.cursor_types IN ('{smallint}', '{integer}', '{bigint}')
                     THEN (1 - m.progress) * (m.max_cursor[1]::numeric - m.min_cursor[1]::numeric + 1) END::float8 AS positions,
                -- Nothing of this applies to a migration that is finalizing.
                CASE WHEN m.status = 'active' THEN extract(epoch FROM m.job_interval) ELSE 0 END AS interval_s,

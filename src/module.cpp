@@ -2,6 +2,7 @@
 // reads its arguments, calls one function and returns.
 #include "command/control.hpp"
 #include "command/ended.hpp"
+#include "command/estimate.hpp"
 #include "command/gate.hpp"
 #include "command/health.hpp"
 #include "command/queue.hpp"
@@ -18,11 +19,13 @@
 #include "pg/workers.hpp"
 #include "worker/processes.hpp"
 
+#include <initializer_list>
 #include <optional>
 
 extern "C" {
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "funcapi.h"
@@ -159,6 +162,83 @@ Datum text_result(Text text) {
     return PointerGetDatum(cstring_to_text_with_len(text.data(), static_cast<int>(text.size())));
 }
 
+// A column of a function's row; without a value it is NULL.
+using Column = std::optional<Datum>;
+
+Column column(std::int64_t value) { return Int64GetDatum(value); }
+Column column(int value) { return Int32GetDatum(value); }
+Column column(Text value) { return text_result(value); }
+
+// In days and the rest, as people read it.
+Column span_column(Micros value) {
+    auto *span = static_cast<Interval *>(palloc0(sizeof(Interval)));
+    span->day = static_cast<int32>(value / USECS_PER_DAY);
+    span->time = value % USECS_PER_DAY;
+    return IntervalPGetDatum(span);
+}
+
+Datum row_result(FunctionCallInfo fcinfo, std::initializer_list<Column> columns) {
+    TupleDesc shape;
+    if (get_call_result_type(fcinfo, nullptr, &shape) != TYPEFUNC_COMPOSITE ||
+        shape->natts != static_cast<int>(columns.size()))
+        elog(ERROR, "the function's columns are not those of its library");
+    auto *values = static_cast<Datum *>(palloc0(sizeof(Datum) * columns.size()));
+    auto *nulls = static_cast<bool *>(palloc0(sizeof(bool) * columns.size()));
+    int number = 0;
+    for (const Column &value : columns) {
+        values[number] = value.value_or(0);
+        nulls[number++] = !value.has_value();
+    }
+    return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(shape), values, nulls));
+}
+
+// What bbm.queue and bbm.estimate have in common: the first fifteen arguments.
+bbm::QueueRequest request_at(FunctionCallInfo fcinfo) {
+    return {.job_class_name = needed_text(fcinfo, 0, "job_class_name"),
+            .table = table_at(fcinfo, 1),
+            .column_name = text_at(fcinfo, 2),
+            .job_arguments = json_at(fcinfo, 3),
+            .command = text_at(fcinfo, 4),
+            .scope_to = text_at(fcinfo, 5),
+            .job_interval = interval_at(fcinfo, 6),
+            .batch_size = integer_at(fcinfo, 7),
+            .sub_batch_size = integer_at(fcinfo, 8),
+            .max_batch_size = integer_at(fcinfo, 9),
+            .pause = interval_at(fcinfo, 10),
+            .batch_min_value = any_at(fcinfo, 11),
+            .batch_max_value = any_at(fcinfo, 12),
+            .batching_strategy = needed_text(fcinfo, 13, "batching_strategy"),
+            .cursor_columns = text_array_at(fcinfo, 14)};
+}
+
+// In the order of the function's columns.
+Datum estimate_result(FunctionCallInfo fcinfo, const bbm::Estimate &found) {
+    const bbm::Sample &sum = found.tally.sum;
+    const bbm::Projection &all = found.all;
+    const auto per = [](std::int64_t what, std::int64_t many) { return many > 0 ? column(what / many) : Column(); };
+    const auto known = [&](Micros value) { return found.tally.samples > 0 ? span_column(value) : Column(); };
+    return row_result(fcinfo, {column(all.rows),
+                               column(found.keys),
+                               column(found.based_on),
+                               column(found.tally.samples),
+                               column(sum.keys),
+                               column(sum.rows),
+                               column(found.batch_size),
+                               column(all.jobs),
+                               per(all.rows, all.jobs),
+                               known(all.batch_mean),
+                               known(all.batch.low),
+                               known(all.batch.high),
+                               per(sum.rows * USECS_PER_SEC, sum.work),
+                               span_column(all.full_speed.low),
+                               span_column(all.full_speed.high),
+                               span_column(all.at_pace.low),
+                               span_column(all.at_pace.high),
+                               per(sum.wal_bytes, sum.rows),
+                               column(all.wal_bytes),
+                               column(all.growth_bytes)});
+}
+
 Datum nothing() { return static_cast<Datum>(0); }
 
 void put_reading(const ReturnSetInfo &result, const bbm::Reading &reading) {
@@ -191,6 +271,7 @@ void bbm_worker_main(Datum argument);
 PG_FUNCTION_INFO_V1(bbm_define);
 PG_FUNCTION_INFO_V1(bbm_undefine);
 PG_FUNCTION_INFO_V1(bbm_queue);
+PG_FUNCTION_INFO_V1(bbm_estimate);
 PG_FUNCTION_INFO_V1(bbm_pause);
 PG_FUNCTION_INFO_V1(bbm_resume);
 PG_FUNCTION_INFO_V1(bbm_retry);
@@ -246,27 +327,19 @@ Datum bbm_undefine(PG_FUNCTION_ARGS) {
 
 Datum bbm_queue(PG_FUNCTION_ARGS) {
     return bbm::pg::guarded([&] {
-        return Int64GetDatum(bbm::queue({.job_class_name = needed_text(fcinfo, 0, "job_class_name"),
-                                         .table = table_at(fcinfo, 1),
-                                         .column_name = text_at(fcinfo, 2),
-                                         .job_arguments = json_at(fcinfo, 3),
-                                         .command = text_at(fcinfo, 4),
-                                         .scope_to = text_at(fcinfo, 5),
-                                         .job_interval = interval_at(fcinfo, 6),
-                                         .batch_size = integer_at(fcinfo, 7),
-                                         .sub_batch_size = integer_at(fcinfo, 8),
-                                         .max_batch_size = integer_at(fcinfo, 9),
-                                         .pause = interval_at(fcinfo, 10),
-                                         .batch_min_value = any_at(fcinfo, 11),
-                                         .batch_max_value = any_at(fcinfo, 12),
-                                         .batching_strategy = needed_text(fcinfo, 13, "batching_strategy"),
-                                         .cursor_columns = text_array_at(fcinfo, 14),
-                                         .priority = integer_at(fcinfo, 15).value_or(0),
-                                         .finish_within = interval_at(fcinfo, 16),
-                                         .on_data_error = needed_text(fcinfo, 17, "on_data_error"),
-                                         .start = flag_at(fcinfo, 18),
-                                         .if_not_exists = flag_at(fcinfo, 19)}));
+        bbm::QueueRequest request = request_at(fcinfo);
+        request.priority = integer_at(fcinfo, 15).value_or(0);
+        request.finish_within = interval_at(fcinfo, 16);
+        request.on_data_error = needed_text(fcinfo, 17, "on_data_error");
+        request.start = flag_at(fcinfo, 18);
+        request.if_not_exists = flag_at(fcinfo, 19);
+        return Int64GetDatum(bbm::queue(request));
     });
+}
+
+Datum bbm_estimate(PG_FUNCTION_ARGS) {
+    return bbm::pg::guarded(
+        [&] { return estimate_result(fcinfo, bbm::estimate(request_at(fcinfo), interval_at(fcinfo, 15))); });
 }
 
 Datum bbm_pause(PG_FUNCTION_ARGS) {

@@ -1,5 +1,6 @@
 #include "command/queue.hpp"
 
+#include "command/estimate.hpp"
 #include "command/reference.hpp"
 #include "core/command_rules.hpp"
 #include "core/job_class.hpp"
@@ -44,6 +45,10 @@ void check_numbers(const QueueRequest &request) {
     check_positive("max_batch_size", request.max_batch_size);
     check_duration("job_interval", request.job_interval);
     check_duration("pause", request.pause);
+    if (request.finish_within && *request.finish_within <= 0)
+        refuse_value("finish_within must be greater than zero");
+    if (request.finish_within && (request.job_interval || request.batch_size))
+        refuse_value("finish_within cannot be combined with job_interval or batch_size", "It chooses both of them.");
     check_sizes(request.batch_size.value_or(0), request.sub_batch_size.value_or(0));
     if (request.job_class_name.empty())
         refuse_value("job_class_name must not be empty");
@@ -258,12 +263,13 @@ std::optional<Range> find_range(const Migration &migration, std::uint32_t key_ty
 }
 
 std::int64_t estimated_rows(const Migration &migration) {
+    const bool is_bounded = migration.range && (!migration.given.min.empty() || !migration.given.max.empty());
     return pg::estimated_rows({pg::table_name(migration.table_oid), migration.cursor_columns, migration.cursor_types,
                                migration.scope_to},
-                              migration.table_oid);
+                              migration.table_oid, is_bounded ? &*migration.range : nullptr);
 }
 
-std::int64_t queue(const QueueRequest &request) {
+Planned plan_migration(const QueueRequest &request) {
     check_caller();
     check_numbers(request);
     const pg::KeyColumn key = find_key(request);
@@ -271,14 +277,28 @@ std::int64_t queue(const QueueRequest &request) {
     Migration migration = describe(request, key);
     migration.statement = render_statement(request, job_class, key);
     migration.scope_to = combine_scopes(job_class.scope_to, request.scope_to);
+    return {migration, key, job_class.operation_name};
+}
+
+void check_plan(Planned &planned) {
+    Migration &migration = planned.migration;
+    migration.has_placeholders =
+        check_command_text({migration.statement, migration.table_oid, planned.key, migration.scope_to});
+    migration.range = find_range(migration, planned.key.type);
+}
+
+std::int64_t queue(const QueueRequest &request) {
+    Planned planned = plan_migration(request);
+    Migration &migration = planned.migration;
     const store::Identity identity = {migration.job_class_name, migration.table_oid, migration.column_name,
                                       migration.job_arguments};
     if (const auto existing = store::find_by_identity(identity))
         return already_queued(request, migration, *existing);
-    migration.has_placeholders = check_command_text({migration.statement, request.table, key, migration.scope_to});
-    migration.range = find_range(migration, key.type);
+    check_plan(planned);
+    if (request.finish_within)
+        migration.pace = pace_to_finish_within(migration, *request.finish_within);
     migration.status = first_status(migration, request.start);
-    const std::int64_t id = store::insert_migration({migration, job_class.operation_name, request.batching_strategy,
+    const std::int64_t id = store::insert_migration({migration, planned.operation_name, request.batching_strategy,
                                                      request.priority, estimated_rows(migration), {}});
     if (id == 0) // queued by somebody else in this moment
         return already_queued(request, migration, store::find_by_identity(identity).value_or(0));

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/types.hpp"
+#include "pg/catalog.hpp"
 
 #include <optional>
 
@@ -24,15 +25,25 @@ struct QueueRequest {
     Text batch_max_value;
     Text batching_strategy;
     Key cursor_columns;
-    int priority;
-    std::optional<Micros> finish_within;
-    Text on_data_error;
-    bool start;
-    bool if_not_exists;
+    int priority = 0;
+    std::optional<Micros> finish_within = {};
+    Text on_data_error = "fail";
+    bool start = true;
+    bool if_not_exists = false;
 };
 
 // The id of the migration. Everything that can be wrong is found here, and then nothing is stored.
 std::int64_t queue(const QueueRequest &request);
+
+// A request as the migration it would become. Raises what can be said without looking at the command and at rows.
+struct Planned {
+    Migration migration;
+    pg::KeyColumn key;
+    Text operation_name;
+};
+Planned plan_migration(const QueueRequest &request);
+// Raises the rest, and finds the range.
+void check_plan(Planned &planned);
 
 // The keys that a migration has to handle, or nothing: those of its table now, within the bounds that were given.
 std::optional<Range> find_range(const Migration &migration, std::uint32_t key_type);

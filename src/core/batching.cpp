@@ -49,6 +49,10 @@ SubBatchSize next_sub_batch_size(SubBatchSize current, SubBatchSample sample, co
     return {clamped(wanted, floor_of(pace), cap(pace)), smoothed};
 }
 
+bool counts_filtered_rows(const Migration &migration) {
+    return (migration.pace.batch_size_given || migration.pace.job_interval > 0) && !migration.scope_to.empty();
+}
+
 int within_cap(int keys, const Pace &pace) { return std::min(keys, cap(pace)); }
 
 } // namespace bbm

@@ -22,6 +22,10 @@ int first_sub_batch_size(const Pace &pace, Micros target);
 // and never above the size that the user gave.
 SubBatchSize next_sub_batch_size(SubBatchSize current, SubBatchSample sample, const Pace &pace, Micros target);
 
+// Does a batch count only rows that the filter lets pass? As documented, where somebody chose its size; where bbm
+// chooses, the filter is asked once for each row: by the command.
+bool counts_filtered_rows(const Migration &migration);
+
 // The size within what the user allows now: he may have lowered it meanwhile.
 int within_cap(int keys, const Pace &pace);
 

@@ -68,8 +68,6 @@ const Stretch *find_around(std::span<const Stretch> stretches, std::int64_t key)
 
 double divide(std::int64_t a, std::int64_t b) { return b == 0 ? 0 : static_cast<double>(a) / static_cast<double>(b); }
 
-double us_per_key(const Tally &tally) { return divide(tally.sum.work, tally.sum.keys); }
-
 double relative_error(const Tally &tally, bool is_counted) {
     if (is_counted)
         return kMargin;
@@ -150,6 +148,21 @@ std::optional<Stretch> room_for_sample(Stretch whole, std::span<const Stretch> s
     return room;
 }
 
+void add(Coverage &coverage, Stretch stretch, std::int64_t keys) {
+    ++coverage.stretches;
+    coverage.length += length_of(stretch);
+    coverage.keys += static_cast<double>(keys);
+    coverage.densities += static_cast<double>(keys) / length_of(stretch);
+}
+
+bool is_complete(const Coverage &coverage, Stretch whole) { return coverage.length >= length_of(whole); }
+
+std::int64_t total_keys(const Coverage &coverage, Stretch range) {
+    const double density = coverage.stretches == 0 ? 0 : coverage.densities / coverage.stretches;
+    const double rest = std::max(0.0, length_of(range) - coverage.length);
+    return whole(std::round(coverage.keys + density * rest));
+}
+
 void add(Tally &tally, const Sample &sample) {
     if (sample.keys <= 0)
         return;
@@ -162,9 +175,15 @@ void add(Tally &tally, const Sample &sample) {
     tally.squares += before * (cost - tally.mean_us);
     tally.sum.keys += sample.keys;
     tally.sum.rows += sample.rows;
+    tally.sum.changes += sample.changes;
     tally.sum.work += sample.work;
     tally.sum.wal_bytes += sample.wal_bytes;
     tally.sum.growth_bytes += sample.growth_bytes;
+}
+
+double us_per_key(const Tally &tally, Micros pause) {
+    return divide(tally.sum.work, tally.sum.keys) +
+           static_cast<double>(pause) * divide(tally.sum.changes, tally.sum.keys);
 }
 
 bool is_enough(const Tally &tally, std::int64_t total_keys) {
@@ -173,11 +192,11 @@ bool is_enough(const Tally &tally, std::int64_t total_keys) {
 }
 
 Projection project(const Tally &tally, const Total &total, const Pace &pace) {
-    const double keys = static_cast<double>(total.keys), mean = us_per_key(tally);
+    const double keys = static_cast<double>(total.keys), mean = us_per_key(tally, 0);
     const double scale = tally.sum.keys == 0 ? 0 : keys / static_cast<double>(tally.sum.keys);
     const double batch = std::min<double>(pace.batch_size, keys);
     const double error = relative_error(tally, total.is_counted);
-    const double pause = static_cast<double>(pace.pause) / std::max(total.sub_batch_size, 1);
+    const double pause = us_per_key(tally, pace.pause) - mean;
     const Walk quick = {keys, mean / (1 + error), pause}, slow = {keys, mean * (1 + error), pause};
     Projection result = {};
     result.rows = std::llround(static_cast<double>(tally.sum.rows) * scale);
@@ -193,14 +212,15 @@ Projection project(const Tally &tally, const Total &total, const Pace &pace) {
     return result;
 }
 
-FinishPlan plan_finish_within(std::int64_t total_keys, double us_per_key, Micros limit) {
+FinishPlan plan_finish_within(std::int64_t total_keys, double us_per_key, Micros limit, int max_batch_size) {
     FinishPlan plan;
     const double keys = static_cast<double>(std::max<std::int64_t>(total_keys, 1));
     const double full_speed = keys * us_per_key;
     plan.full_speed = whole(full_speed);
     plan.is_possible = full_speed * (1 + kMargin) <= static_cast<double>(limit);
     const double wanted = us_per_key > 0 ? kJobTargetUs / us_per_key : kLargestJob;
-    const double size = std::min(std::floor(std::clamp(wanted, kSmallestJob, kLargestJob)), keys);
+    const double largest = std::min(keys, max_batch_size > 0 ? max_batch_size : kLargestJob);
+    const double size = std::min(std::floor(std::clamp(wanted, kSmallestJob, kLargestJob)), largest);
     plan.batch_size = static_cast<int>(size);
     const double interval = std::floor(static_cast<double>(limit) * kPlannedShare / std::ceil(keys / size));
     if (size * us_per_key <= interval * kBusiestShare)

@@ -41,11 +41,26 @@ double length_of(Stretch stretch);
 std::optional<Stretch> room_for_sample(Stretch whole, std::span<const Stretch> sampled, std::uint64_t width,
                                        Fraction at);
 
+// How much of a key has been looked at, and how many keys were there.
+struct Coverage {
+    int stretches = 0;
+    double length = 0;
+    double keys = 0;
+    double densities = 0; // the sum over the stretches
+};
+
+void add(Coverage &coverage, Stretch stretch, std::int64_t keys);
+bool is_complete(const Coverage &coverage, Stretch whole);
+// What was counted, and for the rest the mean density: stretches of as many keys are longer where the keys are thin, so
+// that their lengths must not be weights.
+std::int64_t total_keys(const Coverage &coverage, Stretch whole);
+
 // ---- what they come to
 
 struct Sample {
-    std::int64_t keys = 0;
-    std::int64_t rows = 0; // that the command affected
+    std::int64_t keys = 0;    // as the batch size counts them
+    std::int64_t rows = 0;    // that the command affected
+    std::int64_t changes = 0; // sub-batches that affected any; each is followed by the pause
     Micros work = 0;
     std::int64_t wal_bytes = 0;
     std::int64_t growth_bytes = 0;
@@ -64,6 +79,8 @@ struct Tally {
 
 // A sample without keys says nothing and is left out.
 void add(Tally &tally, const Sample &sample);
+// What a key costs on average, with its part of the pauses.
+double us_per_key(const Tally &tally, Micros pause);
 // Every sample leaves dead rows behind: more of them would cost more than they tell.
 bool is_enough(const Tally &tally, std::int64_t total_keys);
 
@@ -71,9 +88,8 @@ bool is_enough(const Tally &tally, std::int64_t total_keys);
 
 struct Total {
     std::int64_t keys;
-    bool is_counted;    // the samples cover everything
-    int sub_batch_size; // keys; each is followed by the pause
-    bool is_optimized;  // batch sizes follow the interval
+    bool is_counted;   // the samples cover everything
+    bool is_optimized; // batch sizes follow the interval
 };
 
 struct TimeRange {
@@ -105,7 +121,7 @@ struct FinishPlan {
     Micros full_speed = 0;   // how long it takes without rest
 };
 
-// The gentlest pace that is done in time, or none where even full speed is not.
-FinishPlan plan_finish_within(std::int64_t total_keys, double us_per_key, Micros limit);
+// The gentlest pace that is done in time, or none where even full speed is not. A largest size of 0 is none.
+FinishPlan plan_finish_within(std::int64_t total_keys, double us_per_key, Micros limit, int max_batch_size = 0);
 
 } // namespace bbm

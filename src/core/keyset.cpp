@@ -39,6 +39,22 @@ void append_comparison(String &out, const KeyWalk &walk, Text op, std::size_t fi
     append(out, ")");
 }
 
+//  AND ("a", "b") OPERATOR(pg_catalog.>=) ('1'::t, '2'::u)
+void append_literal_comparison(String &out, const KeyWalk &walk, Text op, Key key) {
+    append(out, " AND (");
+    append_columns(out, walk, "");
+    append(out, ") OPERATOR(pg_catalog.");
+    append(out, op);
+    append(out, ") (");
+    for (std::size_t i = 0; i < key.size(); ++i) {
+        append(out, i == 0 ? "" : ", ");
+        append_literal(out, key[i]);
+        append(out, "::");
+        append(out, walk.types[i]);
+    }
+    append(out, ")");
+}
+
 void append_scope(String &out, const KeyWalk &walk, Text prefix) {
     append(out, prefix);
     append(out, "(");
@@ -85,11 +101,19 @@ Text next_range_query(const KeyWalk &walk, LowerBound lower, Arena arena) {
     return view(out);
 }
 
-Text filtered_rows_query(const KeyWalk &walk, Arena arena) {
+Text keys_query(const KeyWalk &walk, Text what, const Range *range, Arena arena) {
     String &out = make<String>(arena);
-    append(out, "SELECT FROM ");
+    append(out, "SELECT ");
+    append(out, what);
+    append(out, " FROM ");
     append(out, walk.table);
-    append_scope(out, walk, " WHERE ");
+    append(out, " WHERE true");
+    if (range != nullptr) {
+        append_literal_comparison(out, walk, ">=", range->min);
+        append_literal_comparison(out, walk, "<=", range->max);
+    }
+    if (!walk.scope.empty())
+        append_scope(out, walk, " AND ");
     return view(out);
 }
 

@@ -10,7 +10,7 @@ struct KeyWalk {
     Text table;  // qualified and quoted
     Key columns; // plain names
     Key types;   // names that a cast accepts
-    Text scope;  // a condition: only rows that meet it count as keys; empty for all rows
+    Text scope = {}; // a condition: only rows that meet it count as keys; empty for all rows
 };
 
 enum class LowerBound { inclusive, exclusive };
@@ -22,7 +22,8 @@ Text next_range_query(const KeyWalk &walk, LowerBound lower, Arena arena);
 // No parameters, no scope. One row: the smallest and the greatest key, or no row when the table is empty.
 Text whole_range_query(const KeyWalk &walk, Arena arena);
 
-// No parameters. The rows that the scope lets pass; for the planner to count.
-Text filtered_rows_query(const KeyWalk &walk, Arena arena);
+// No parameters, so that the planner sees the bounds. What (an expression, or nothing) of all keys of the walk, or of
+// those in the range.
+Text keys_query(const KeyWalk &walk, Text what, const Range *range, Arena arena);
 
 } // namespace bbm

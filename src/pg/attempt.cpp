@@ -89,4 +89,28 @@ bool attempt_inside(void (*body)(void *), void *argument, Arena keep, Failure &f
     return true;
 }
 
+void rolled_back(void (*body)(void *), void *argument) {
+    const MemoryContext outer = CurrentMemoryContext;
+    const ResourceOwner owner = CurrentResourceOwner;
+    ErrorData *volatile error = nullptr;
+    BeginInternalSubTransaction(nullptr);
+    MemoryContextSwitchTo(outer);
+    PG_TRY();
+    {
+        body(argument);
+    }
+    PG_CATCH();
+    {
+        MemoryContextSwitchTo(outer);
+        error = CopyErrorData();
+        FlushErrorState();
+    }
+    PG_END_TRY();
+    RollbackAndReleaseCurrentSubTransaction();
+    MemoryContextSwitchTo(outer);
+    CurrentResourceOwner = owner;
+    if (error != nullptr)
+        ReThrowError(error);
+}
+
 } // namespace bbm::pg::detail

@@ -13,6 +13,7 @@ namespace bbm::pg {
 namespace detail {
 bool attempt(void (*body)(void *), void *argument, Arena keep, Failure &failure);
 bool attempt_inside(void (*body)(void *), void *argument, Arena keep, Failure &failure);
+void rolled_back(void (*body)(void *), void *argument);
 
 template <class Body> void call(void *body) {
     guarded([body] { (*static_cast<Body *>(body))(); });
@@ -41,6 +42,13 @@ template <class Body> std::optional<Failure> attempt_inside(Arena keep, Body &&b
     if (detail::attempt_inside(detail::call<Plain>, &body, keep, failure))
         return std::nullopt;
     return failure;
+}
+
+// Inside of a transaction, which goes on: whatever the body did is undone, error or not. An error then flies on; left to
+// itself it would leave the subtransaction open.
+template <class Body> void rolled_back(Body &&body) {
+    static_assert(std::is_trivially_destructible_v<std::remove_reference_t<Body>>);
+    detail::rolled_back(detail::call<std::remove_reference_t<Body>>, &body);
 }
 
 } // namespace bbm::pg

@@ -127,7 +127,9 @@ bool lock_extension() {
 void forget_extension() { first_seen_extension = InvalidOid; }
 
 void apply_owners_settings(Text search_path, Micros lock_timeout, Scope scope) {
-    const GucAction action = scope == Scope::session ? GUC_ACTION_SET : GUC_ACTION_LOCAL;
+    const GucAction action = scope == Scope::session       ? GUC_ACTION_SET
+                             : scope == Scope::transaction ? GUC_ACTION_LOCAL
+                                                           : GUC_ACTION_SAVE;
     set_option("search_path", c_string(search_path), action);
     set_option("lock_timeout", c_string(format("%lld", static_cast<long long>(lock_timeout / 1000))), action);
     set_option("row_security", "off", action);
@@ -135,7 +137,7 @@ void apply_owners_settings(Text search_path, Micros lock_timeout, Scope scope) {
     set_option("deadlock_timeout", "100ms", action);
     set_option("max_parallel_workers_per_gather", "0", action);
     set_option("jit", "off", action); // compiling costs more than a sub-batch
-    if (scope == Scope::transaction)
+    if (scope != Scope::session)
         return; // the rest belongs to the client whose session this is
     set_option("application_name", "bbm", action);
     set_option("default_transaction_isolation", "read committed", action);
@@ -145,5 +147,8 @@ void apply_owners_settings(Text search_path, Micros lock_timeout, Scope scope) {
     set_option("transaction_timeout", "0", action); // it would end the process, not the statement
 #endif
 }
+
+int open_settings() { return NewGUCNestLevel(); }
+void close_settings(int level) { AtEOXact_GUC(true, level); }
 
 } // namespace bbm::pg

@@ -40,9 +40,23 @@ int process_id();
 bool lock_extension();
 void forget_extension(); // the next call sees it first
 
-enum class Scope { session, transaction };
+enum class Scope {
+    session,
+    transaction,
+    call, // until close_settings()
+};
 // What holds for the user's statement in a session that nobody watches: RLS raises instead of hiding rows, locks are
 // not waited for long, nothing runs in parallel, the search_path is the one the command was queued with.
 void apply_owners_settings(Text search_path, Micros lock_timeout, Scope scope);
+
+int open_settings();
+void close_settings(int level);
+// In a transaction of a client's, who gets his own settings back. After an error the abort does that.
+template <class Body> void with_owners_settings(Text search_path, Micros lock_timeout, Body &&body) {
+    const int level = open_settings();
+    apply_owners_settings(search_path, lock_timeout, Scope::call);
+    body();
+    close_settings(level);
+}
 
 } // namespace bbm::pg

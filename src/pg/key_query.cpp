@@ -115,18 +115,26 @@ std::optional<Range> find_whole_range(const KeyWalk &walk, Arena arena) {
     return found;
 }
 
-std::int64_t estimated_rows(const KeyWalk &walk, std::uint32_t table) {
+std::int64_t estimated_rows(const KeyWalk &walk, std::uint32_t table, const Range *range) {
     const std::int64_t all = estimated_rows(table);
-    if (walk.scope.empty() || all < 0)
+    if ((walk.scope.empty() && range == nullptr) || all < 0)
         return all;
     SPI_connect();
-    SPIPlanPtr plan = SPI_prepare(c_string(filtered_rows_query(walk, current_arena())), 0, nullptr);
+    SPIPlanPtr plan = SPI_prepare(c_string(keys_query(walk, "", range, current_arena())), 0, nullptr);
     CachedPlan *planned = plan == nullptr ? nullptr : SPI_plan_get_cached_plan(plan);
     if (planned == nullptr)
         elog(ERROR, "could not plan the walk over a table: %s", SPI_result_code_string(SPI_result));
-    const auto rows =
-        static_cast<std::int64_t>(linitial_node(PlannedStmt, planned->stmt_list)->planTree->plan_rows);
+    const auto rows = static_cast<std::int64_t>(linitial_node(PlannedStmt, planned->stmt_list)->planTree->plan_rows);
     ReleaseCachedPlan(planned, nullptr); // a plan that is not kept belongs to no resource owner
+    SPI_finish();
+    return rows;
+}
+
+std::int64_t count_rows(const KeyWalk &walk, Range range) {
+    SPI_connect();
+    check_code(SPI_execute(c_string(keys_query(walk, "pg_catalog.count(*)", &range, current_arena())), true, 1));
+    bool is_null;
+    const std::int64_t rows = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null));
     SPI_finish();
     return rows;
 }

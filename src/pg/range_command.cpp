@@ -7,9 +7,11 @@
 extern "C" {
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "commands/trigger.h"
 #include "executor/spi.h"
 #include "nodes/parsenodes.h"
+#include "storage/proc.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
@@ -34,6 +36,27 @@ struct Prepared {
 };
 
 Prepared prepared = {};
+
+// Where the command runs at this moment. After an error nobody resets it, so it counts only as long as the transaction
+// it stands for is open.
+struct Running {
+    LocalTransactionId transaction;
+    SubTransactionId subtransaction;
+};
+Running running = {InvalidLocalTransactionId, InvalidSubTransactionId};
+
+LocalTransactionId this_transaction() {
+#if PG_VERSION_NUM >= 170000
+    return MyProc->vxid.lxid;
+#else
+    return MyProc->lxid;
+#endif
+}
+
+bool is_running() {
+    return running.subtransaction != InvalidSubTransactionId && running.transaction == this_transaction() &&
+           SubTransactionIsActive(running.subtransaction);
+}
 
 const char *text_of(const char *prefix, const RangeCommand &command, Arena arena) {
     String &text = make<String>(arena);
@@ -153,6 +176,8 @@ Text explain(const RangeCommand &command, Range range) {
 }
 
 void prepare_command(const RangeCommand &command) {
+    if (is_running())
+        raise(Refusal{"55000", "the command of a migration cannot run inside of another one", {}, {}});
     release_command();
     if (prepared.context.context == nullptr)
         prepared.context = make_context("bbm command");
@@ -168,15 +193,18 @@ void prepare_command(const RangeCommand &command) {
     SPI_finish();
 }
 
-std::int64_t run_command(Range range) {
+std::int64_t run_command(Range range, Deferred deferred) {
     Datum values[2] = {key_datum(prepared.command.key, range.min[0]), key_datum(prepared.command.key, range.max[0])};
     if (prepared.plan == nullptr || !is_watched(prepared.watch))
         elog(ERROR, "the command of a migration is not prepared");
+    running = {this_transaction(), GetCurrentSubTransactionId()};
     SPI_connect();
     check_code(SPI_execute_plan(prepared.plan, values, "  ", false, 0));
     const auto rows = static_cast<std::int64_t>(SPI_processed);
     SPI_finish();
-    AfterTriggerFireDeferred(); // COMMIT would, where neither a time-out nor a cancel request reaches them
+    if (deferred == Deferred::fire)
+        AfterTriggerFireDeferred();
+    running.subtransaction = InvalidSubTransactionId;
     // Analysed anew without coming by the hook it would have run over the whole table, and must not be committed.
     if (!takes_range(prepared.plan))
         elog(ERROR, "the command of a migration was not restricted to its range");

@@ -31,10 +31,16 @@ void check_privileges(const RangeCommand &command);
 // The plan as EXPLAIN prints it, for a range.
 Text explain(const RangeCommand &command, Range range);
 
-// One process prepares one command at a time; a second call replaces the first.
+// One process prepares one command at a time; a second call replaces the first. Raises 55000 from inside of a running
+// command, where a trigger of the user's may call any function.
 void prepare_command(const RangeCommand &command);
+
+enum class Deferred {
+    fire,  // deferred triggers at once: COMMIT would, where neither a time-out nor a cancel request reaches them
+    leave, // to the transaction, which is a client's: its own events wait there, too
+};
 // Runs it for the inclusive range; the rows it affected.
-std::int64_t run_command(Range range);
+std::int64_t run_command(Range range, Deferred deferred = Deferred::fire);
 void release_command();
 
 } // namespace bbm::pg

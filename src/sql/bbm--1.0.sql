@@ -215,6 +215,14 @@ CREATE FUNCTION bbm.queue(job_class_name text, table_name regclass, column_name 
     RETURNS bigint LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_queue';
 COMMENT ON FUNCTION bbm.queue(text, regclass, text, jsonb, text, text, interval, integer, integer, integer, interval, "any", "any", text, text[], integer, interval, text, boolean, boolean) IS 'queue a migration and return its id; the work starts after COMMIT';
 
+CREATE FUNCTION bbm.estimate(job_class_name text, table_name regclass, column_name text DEFAULT NULL, job_arguments jsonb DEFAULT '[]', command text DEFAULT NULL, scope_to text DEFAULT NULL, job_interval interval DEFAULT NULL, batch_size integer DEFAULT NULL, sub_batch_size integer DEFAULT NULL, max_batch_size integer DEFAULT NULL, pause interval DEFAULT NULL, batch_min_value "any" DEFAULT NULL, batch_max_value "any" DEFAULT NULL, batching_strategy text DEFAULT 'primary_key', cursor_columns text[] DEFAULT NULL, max_time interval DEFAULT '10 s',
+    OUT total_rows bigint, OUT total_keys bigint, OUT based_on text, OUT samples integer, OUT sampled_keys bigint, OUT sampled_rows bigint,
+    OUT keys_per_batch integer, OUT jobs bigint, OUT rows_per_batch bigint, OUT batch_time interval, OUT batch_time_min interval, OUT batch_time_max interval,
+    OUT rows_per_s bigint, OUT full_speed_min interval, OUT full_speed_max interval, OUT at_pace_min interval, OUT at_pace_max interval,
+    OUT wal_bytes_per_row bigint, OUT wal_bytes bigint, OUT growth_bytes bigint)
+    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_estimate';
+COMMENT ON FUNCTION bbm.estimate(text, regclass, text, jsonb, text, text, interval, integer, integer, integer, interval, "any", "any", text, text[], interval) IS 'what a migration would take: samples are run and rolled back, nothing is stored; dead rows of the samples stay until VACUUM';
+
 CREATE FUNCTION bbm.pause(id bigint, immediate boolean DEFAULT false, reason text DEFAULT NULL)
     RETURNS boolean LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_pause';
 COMMENT ON FUNCTION bbm.pause(bigint, boolean, text) IS 'stop a migration after its current sub-batch, or at once with immediate; true if that changed anything (by id)';

@@ -1,5 +1,6 @@
 #include "worker/migration_runner.hpp"
 
+#include "core/batching.hpp"
 #include "core/keyset.hpp"
 #include "core/lifecycle.hpp"
 #include "core/retry.hpp"
@@ -45,11 +46,8 @@ struct Engine {
     Text last_claim_error; // its SQLSTATE; said once, not once a second
 };
 
-// The batch size that somebody chose counts the rows that the filter lets pass, as documented. Where bbm chooses, the
-// filter is asked only once for each row: by the command.
 bool wants_filter(const Migration &migration) {
-    const bool is_counted = migration.pace.batch_size_given || migration.pace.job_interval > 0;
-    return is_counted && !migration.scope_to.empty() && may_filter_bounds(migration.bounds_attempts);
+    return counts_filtered_rows(migration) && may_filter_bounds(migration.bounds_attempts);
 }
 
 // The key may have changed since the migration was queued; then it is refused here and the migration fails.

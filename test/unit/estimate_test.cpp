@@ -110,6 +110,31 @@ TEST(room_for_sample, samples_are_disjoint_and_cover_everything) {
         }
 }
 
+TEST(coverage, counts_what_was_seen_and_guesses_the_rest) {
+    const Stretch thousand = {1, 1000};
+    Coverage coverage;
+    EXPECT_EQ(total_keys(coverage, thousand), 0);
+    add(coverage, {1, 100}, 100); // dense
+    EXPECT_EQ(total_keys(coverage, thousand), 1000);
+    add(coverage, {301, 700}, 100); // thin, and longer for that
+    EXPECT_EQ(total_keys(coverage, thousand), 513) << "200, and 5 of 8 in the other 500";
+    EXPECT_FALSE(is_complete(coverage, thousand));
+    add(coverage, {101, 300}, 0); // empty
+    add(coverage, {701, 1000}, 300);
+    EXPECT_TRUE(is_complete(coverage, thousand));
+    EXPECT_EQ(total_keys(coverage, thousand), 500) << "everything was counted";
+}
+
+TEST(coverage, of_all_numbers) {
+    const Stretch all = {INT64_MIN, INT64_MAX};
+    Coverage coverage;
+    add(coverage, {0, 999}, 1000);
+    EXPECT_EQ(total_keys(coverage, all), 9'000'000'000'000'000'000) << "no overflow";
+    EXPECT_FALSE(is_complete(coverage, all));
+    add(coverage, all, 5);
+    EXPECT_TRUE(is_complete(coverage, all));
+}
+
 Tally tally_of(const std::vector<Sample> &samples) {
     Tally tally;
     for (const Sample &sample : samples)
@@ -118,17 +143,24 @@ Tally tally_of(const std::vector<Sample> &samples) {
 }
 
 TEST(add, sums_and_spread) {
-    const Tally tally = tally_of({{100, 90, 1000, 5000, 8192}, {0, 0, 77, 77, 77}, {200, 200, 6000, 1000, 0}});
+    const Tally tally = tally_of({{100, 90, 2, 1000, 5000, 8192}, {0, 0, 7, 77, 77, 77}, {200, 200, 1, 6000, 1000, 0}});
     EXPECT_EQ(tally.samples, 2);
-    EXPECT_EQ(tally.sum, (Sample{300, 290, 7000, 6000, 8192}));
+    EXPECT_EQ(tally.sum, (Sample{300, 290, 3, 7000, 6000, 8192}));
     EXPECT_DOUBLE_EQ(tally.least_us, 10);
     EXPECT_DOUBLE_EQ(tally.most_us, 30);
     EXPECT_DOUBLE_EQ(tally.mean_us, 20);
     EXPECT_DOUBLE_EQ(tally.squares, 200);
 }
 
+TEST(us_per_key, pauses_follow_the_sub_batches_that_changed_rows) {
+    const Tally tally = tally_of({{1000, 900, 10, 20'000}, {1000, 0, 0, 20'000}});
+    EXPECT_DOUBLE_EQ(us_per_key(tally, 0), 20);
+    EXPECT_DOUBLE_EQ(us_per_key(tally, 1000), 25);
+    EXPECT_DOUBLE_EQ(us_per_key(Tally{}, 1000), 0);
+}
+
 TEST(is_enough, nine_places_and_a_twentieth) {
-    const std::vector<Sample> eight(8, Sample{100, 100, 100}), nine(9, Sample{100, 100, 100});
+    const std::vector<Sample> eight(8, Sample{100, 100, 1, 100}), nine(9, Sample{100, 100, 1, 100});
     EXPECT_FALSE(is_enough(Tally{}, 0));
     EXPECT_FALSE(is_enough(tally_of(eight), 800)) << "not everywhere yet";
     EXPECT_TRUE(is_enough(tally_of(nine), 900));
@@ -138,8 +170,8 @@ TEST(is_enough, nine_places_and_a_twentieth) {
 
 TEST(project, scales_what_was_sampled) {
     // 10 us a key everywhere, half of the keys affected
-    const Tally tally = tally_of({{1000, 500, 10'000, 50'000, 8192}, {1000, 500, 10'000, 50'000, 8192}});
-    const Projection all = project(tally, {20'000, true, 100, false}, {.batch_size = 3000});
+    const Tally tally = tally_of({{1000, 500, 5, 10'000, 50'000, 8192}, {1000, 500, 5, 10'000, 50'000, 8192}});
+    const Projection all = project(tally, {20'000, true, false}, {.batch_size = 3000});
     EXPECT_EQ(all.rows, 10'000);
     EXPECT_EQ(all.jobs, 7);
     EXPECT_EQ(all.wal_bytes, 1'000'000);
@@ -150,8 +182,8 @@ TEST(project, scales_what_was_sampled) {
 }
 
 TEST(project, one_batch_is_not_larger_than_everything) {
-    const Tally tally = tally_of({{10, 10, 100}});
-    const Projection all = project(tally, {10, true, 10, false}, {.batch_size = 10'000});
+    const Tally tally = tally_of({{10, 10, 1, 100}});
+    const Projection all = project(tally, {10, true, false}, {.batch_size = 10'000});
     EXPECT_EQ(all.jobs, 1);
     EXPECT_EQ(all.rows, 10);
     EXPECT_EQ(all.batch_mean, 100);
@@ -159,7 +191,7 @@ TEST(project, one_batch_is_not_larger_than_everything) {
 }
 
 TEST(project, nothing_sampled) {
-    const Projection none = project(Tally{}, {0, true, 10, true}, {.batch_size = 1000});
+    const Projection none = project(Tally{}, {0, true, true}, {.batch_size = 1000});
     EXPECT_EQ(none.rows, 0);
     EXPECT_EQ(none.jobs, 0);
     EXPECT_EQ(none.full_speed, (TimeRange{0, 0}));
@@ -168,9 +200,9 @@ TEST(project, nothing_sampled) {
 
 TEST(project, the_range_tells_how_much_is_known) {
     const auto range = [](const std::vector<Sample> &samples, bool counted) {
-        return project(tally_of(samples), {1'000'000, counted, 100, false}, {.batch_size = 1000}).full_speed;
+        return project(tally_of(samples), {1'000'000, counted, false}, {.batch_size = 1000}).full_speed;
     };
-    const Sample quick = {1000, 1000, 10'000}, slow = {1000, 1000, 30'000};
+    const Sample quick = {1000, 1000, 1, 10'000}, slow = {1000, 1000, 1, 30'000};
     EXPECT_EQ(range({quick}, true), (TimeRange{9'090'909, 11'000'000})) << "everything was looked at";
     EXPECT_EQ(range({quick}, false), (TimeRange{6'666'666, 15'000'000})) << "one place of many";
     EXPECT_EQ(range({quick, quick, quick}, false), (TimeRange{9'090'909, 11'000'000})) << "all alike";
@@ -178,14 +210,14 @@ TEST(project, the_range_tells_how_much_is_known) {
     EXPECT_LT(mixed.low, 13'000'000) << "they differ";
     EXPECT_GT(mixed.high, 30'000'000);
     EXPECT_GT(mixed.low, 0);
-    const TimeRange wild = range({quick, {1000, 1000, 100 * kSecond}, quick}, false);
+    const TimeRange wild = range({quick, {1000, 1000, 1, 100 * kSecond}, quick}, false);
     EXPECT_GT(wild.low, 0) << "however much they differ";
 }
 
 TEST(project, intervals_and_pauses) {
-    const Tally tally = tally_of({{1000, 1000, 10'000}});
+    const Tally tally = tally_of({{1000, 1000, 10, 10'000}});
     const auto at_pace = [&](const Pace &pace, bool optimized) {
-        return project(tally, {100'000, true, 100, optimized}, pace).at_pace;
+        return project(tally, {100'000, true, optimized}, pace).at_pace;
     };
     EXPECT_EQ(at_pace({.batch_size = 1000}, false), (TimeRange{909'090, 1'100'000})) << "full speed";
     EXPECT_EQ(at_pace({.job_interval = kSecond, .batch_size = 1000}, false), (TimeRange{100 * kSecond, 100 * kSecond}))
@@ -203,9 +235,8 @@ TEST(project, intervals_and_pauses) {
 }
 
 TEST(project, absurd_numbers_do_not_overflow) {
-    const Tally tally = tally_of({{1, 1, 100 * kDay, INT64_MAX / 2, INT64_MAX / 2}});
-    const Projection all =
-        project(tally, {INT64_MAX / 2, false, 1, true}, {.job_interval = 30 * kDay, .batch_size = 1});
+    const Tally tally = tally_of({{1, 1, 1, 100 * kDay, INT64_MAX / 2, INT64_MAX / 2}});
+    const Projection all = project(tally, {INT64_MAX / 2, false, true}, {.job_interval = 30 * kDay, .batch_size = 1});
     for (const std::int64_t value : {all.wal_bytes, all.growth_bytes, all.full_speed.high, all.at_pace.high})
         EXPECT_EQ(value, 9'000'000'000'000'000'000);
 }
@@ -244,6 +275,9 @@ TEST(plan_finish_within, rests_as_long_as_there_is_time) {
         }
     }
     EXPECT_EQ(plan_finish_within(1'000'000, 10, kSecond).full_speed, 10 * kSecond);
+    const FinishPlan capped = plan_finish_within(1'000'000'000, 10, kDay, 100'000);
+    EXPECT_EQ(capped.batch_size, 100'000);
+    EXPECT_EQ(capped.job_interval, 7'776'000);
 }
 
 // The promise itself, over a grid: jobs start in time, and are done before the next one has to.

@@ -127,6 +127,34 @@ TEST(keyset, the_whole_range_knows_no_scope) {
     EXPECT_EQ(whole_range_query(walk, heap.arena()).find("archived"), Text::npos);
 }
 
+TEST(keys_query, of_all_keys_or_a_range) {
+    const Text one[] = {"5"}, nine[] = {"it's 9"}, two[] = {"5", "a"}, last[] = {"9", "b"};
+    const Range of_one = {one, nine}, of_two = {two, last};
+    KeyWalk scoped = kOneColumn;
+    scoped.scope = "n > 0 -- always";
+    const struct {
+        const char *what;
+        KeyWalk walk;
+        const Range *range;
+        const char *expected;
+    } cases[] = {
+        {"all", kOneColumn, nullptr, "SELECT f() FROM public.orders WHERE true"},
+        {"those of a range", kOneColumn, &of_one,
+         R"(SELECT f() FROM public.orders WHERE true AND ("id") OPERATOR(pg_catalog.>=) ('5'::bigint))"
+         R"( AND ("id") OPERATOR(pg_catalog.<=) ('it''s 9'::bigint))"},
+        {"of two columns", kTwoColumns, &of_two,
+         R"(SELECT f() FROM "My Schema"."Orders" WHERE true)"
+         R"( AND ("tenant", "Order ""No""") OPERATOR(pg_catalog.>=) ('5'::uuid, 'a'::character varying(20)))"
+         R"( AND ("tenant", "Order ""No""") OPERATOR(pg_catalog.<=) ('9'::uuid, 'b'::character varying(20)))"},
+        {"those the filter lets pass", scoped, nullptr,
+         "SELECT f() FROM public.orders WHERE true AND (n > 0 -- always\n)"},
+    };
+    for (const auto &one_case : cases) {
+        HeapArena heap;
+        EXPECT_EQ(keys_query(one_case.walk, "f()", one_case.range, heap.arena()), one_case.expected) << one_case.what;
+    }
+}
+
 TEST(keyset, the_text_lives_in_the_arena) {
     HeapArena heap;
     std::string expected;

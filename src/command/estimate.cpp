@@ -1,0 +1,256 @@
+#include "command/estimate.hpp"
+
+#include "command/reference.hpp"
+#include "core/batching.hpp"
+#include "core/keyset.hpp"
+#include "pg/attempt.hpp"
+#include "pg/catalog.hpp"
+#include "pg/clock.hpp"
+#include "pg/identity.hpp"
+#include "pg/key_query.hpp"
+#include "pg/locks.hpp"
+#include "pg/measure.hpp"
+#include "pg/memory.hpp"
+#include "pg/range_command.hpp"
+#include "pg/report.hpp"
+#include "pg/settings.hpp"
+
+#include <algorithm>
+
+namespace bbm {
+
+namespace {
+
+// One sample may take this part of the time: there are to be many places.
+constexpr int kFewestSamples = 20;
+// What somebody waits for in queue().
+constexpr Micros kPaceTime = 3'000'000;
+// The first run pays for plans and cold caches, which no later one does. Not counted, and small.
+constexpr int kWarmUpKeys = 100;
+// For a migration that is a little too slow: what to ask for instead.
+constexpr double kGenerous = 1.25;
+
+// Of the process: after an error nobody has to tidy up.
+pg::KeyQueries key_queries;   // all rows, for sub-batches
+pg::KeyQueries bound_queries; // those that a batch counts
+
+struct Sampling {
+    const Migration &migration;
+    KeyWalk counted; // what the batch size counts
+    const pg::KeyQueries &bounds;
+    Micros deadline; // by the stopwatch
+    Micros sample_time;
+    SubBatchSize size;
+    std::int64_t expected; // keys, by statistics; negative: unknown
+    Tally tally = {};
+    Coverage coverage = {}; // where the key has arithmetic
+    bool is_covered = false;
+};
+
+bool is_bounded(const Migration &migration) { return !migration.given.min.empty() || !migration.given.max.empty(); }
+
+// One sub-batch as a worker would run it, and undone.
+struct Trial {
+    pg::NextRange next;
+    Sample cost;
+};
+
+std::optional<Trial> try_sub_batch(const Sampling &s, pg::Lower lower, Key upper, int keys) {
+    const Arena arena = pg::current_arena();
+    std::optional<Trial> trial;
+    pg::rolled_back([&] {
+        const std::int64_t size = pg::size_in_bytes(s.migration.table_oid), wal = pg::wal_bytes();
+        const Micros start = pg::stopwatch();
+        const auto next = pg::find_next_range(key_queries, lower, upper, keys, arena);
+        if (!next)
+            return;
+        const std::int64_t rows = pg::run_command(next->range, pg::Deferred::leave);
+        trial = Trial{*next,
+                      {.keys = keys,
+                       .rows = rows,
+                       .changes = rows > 0 ? 1 : 0,
+                       .work = pg::stopwatch() - start,
+                       .wal_bytes = pg::wal_bytes() - wal,
+                       .growth_bytes = pg::size_in_bytes(s.migration.table_oid) - size}};
+    });
+    return trial;
+}
+
+void sum_up(Sample &sum, const Sample &cost) {
+    sum.rows += cost.rows;
+    sum.changes += cost.changes;
+    sum.work += cost.work;
+    sum.wal_bytes += cost.wal_bytes;
+    sum.growth_bytes += cost.growth_bytes;
+}
+
+bool is_over(const Sampling &s) {
+    return s.is_covered || pg::stopwatch() >= s.deadline || is_enough(s.tally, s.expected);
+}
+
+// One batch, or as much of it as there is time for, and at least one sub-batch. The last key that it came to.
+Key take_sample(Sampling &s, pg::Lower lower, Key upper) {
+    const Micros start = pg::stopwatch();
+    const Pace &pace = s.migration.pace;
+    const auto batch = pg::find_next_range(s.bounds, lower, upper, pace.batch_size, pg::current_arena());
+    if (!batch)
+        return upper;
+    Sample sample = {.work = pg::stopwatch() - start};
+    const Micros until = std::min(start + s.sample_time, s.deadline);
+    pg::Lower next = {LowerBound::inclusive, batch->range.min};
+    bool is_whole = false;
+    do {
+        const auto trial = try_sub_batch(s, next, batch->range.max, s.size.keys);
+        if (!trial) // somebody has deleted the rest
+            return upper;
+        sum_up(sample, trial->cost);
+        next = {LowerBound::exclusive, trial->next.range.max};
+        is_whole = trial->next.is_last;
+        if (trial->next.is_full)
+            s.size = next_sub_batch_size(s.size, {s.size.keys, trial->cost.work}, pace,
+                                         pg::settings().target_sub_batch_time());
+    } while (!is_whole && pg::stopwatch() < until);
+    sample.keys =
+        is_whole && batch->is_full ? pace.batch_size : pg::count_rows(s.counted, {batch->range.min, next.key});
+    add(s.tally, sample);
+    return is_whole && !batch->is_full ? upper : next.key;
+}
+
+Key key_of(std::int64_t value) {
+    const auto key = pg::make_array<Text>(pg::current_arena(), 1);
+    key[0] = pg::format("%lld", static_cast<long long>(value));
+    return key;
+}
+
+// All over the range, for keys that have arithmetic.
+void sample_evenly(Sampling &s, Stretch whole) {
+    auto &sampled = make<Vector<Stretch>>(pg::current_arena());
+    std::uint64_t width = 0; // of a batch, as the first one tells
+    for (int number = 0; number < kMostFractions && (number == 0 || !is_over(s)); ++number) {
+        const auto room = room_for_sample(whole, {sampled.data(), sampled.size()}, width, sample_fraction(number));
+        if (!room)
+            continue;
+        const Key first = key_of(room->first);
+        const std::int64_t before = s.tally.sum.keys;
+        const Key last = take_sample(s, {LowerBound::inclusive, first}, key_of(room->last));
+        const Stretch done = integer_stretch({first, last}).value_or(*room);
+        sampled.push_back(done);
+        add(s.coverage, done, s.tally.sum.keys - before);
+        s.is_covered = is_complete(s.coverage, whole);
+        if (number == 0)
+            width = static_cast<std::uint64_t>(done.last) - static_cast<std::uint64_t>(done.first) + 1;
+    }
+}
+
+// From the beginning, one batch after the other, for all other keys.
+void sample_in_order(Sampling &s, Range range) {
+    pg::Lower lower = {LowerBound::inclusive, range.min};
+    do {
+        const Key last = take_sample(s, lower, range.max);
+        s.is_covered = std::equal(last.begin(), last.end(), range.max.begin(), range.max.end());
+        lower = {LowerBound::exclusive, last};
+    } while (!is_over(s));
+}
+
+void sample(Sampling &s) {
+    const Range &range = *s.migration.range;
+    (void)try_sub_batch(s, {LowerBound::inclusive, range.min}, range.max, std::min(kWarmUpKeys, s.size.keys));
+    if (const auto whole = integer_stretch(range))
+        sample_evenly(s, *whole);
+    else
+        sample_in_order(s, range);
+}
+
+// Statistics know the whole table best. What a condition or a bound leaves of it, samples know better.
+void settle_total(const Sampling &s, Estimate &result) {
+    const auto whole = integer_stretch(*s.migration.range);
+    const bool is_part = !s.counted.scope.empty() || is_bounded(s.migration);
+    result.keys = s.tally.sum.keys;
+    result.based_on = "counted";
+    if (s.is_covered)
+        return;
+    const bool by_samples = whole && (s.expected < 0 || is_part);
+    result.based_on = by_samples ? "samples" : "statistics";
+    result.keys = std::max(result.keys, by_samples ? total_keys(s.coverage, *whole) : s.expected);
+}
+
+Sampling prepare(const Migration &migration, Micros max_time) {
+    pg::lock_table_for_writing(migration.table_oid);
+    pg::KeyColumn key;
+    pg::raise_if(pg::find_key(migration.table_oid, migration.cursor_columns[0], key));
+    pg::prepare_command(
+        {migration.statement, migration.table_oid, key, migration.scope_to, migration.has_placeholders});
+    KeyWalk walk = {migration.table_name, migration.cursor_columns, migration.cursor_types, {}};
+    pg::prepare_key_queries(key_queries, walk, key.type);
+    const bool is_filtered = counts_filtered_rows(migration);
+    if (is_filtered) {
+        walk.scope = migration.scope_to;
+        pg::prepare_key_queries(bound_queries, walk, key.type);
+    }
+    const int first_size = first_sub_batch_size(migration.pace, pg::settings().target_sub_batch_time());
+    return {.migration = migration,
+            .counted = walk,
+            .bounds = is_filtered ? bound_queries : key_queries,
+            .deadline = pg::stopwatch() + max_time,
+            .sample_time = max_time / kFewestSamples,
+            .size = {first_size, 0},
+            .expected =
+                pg::estimated_rows(walk, migration.table_oid, is_bounded(migration) ? &*migration.range : nullptr)};
+}
+
+Estimate measure(const Migration &migration, Micros max_time) {
+    Estimate result = {"counted", 0, migration.pace.batch_size, {}, {}};
+    if (!migration.range)
+        return result;
+    pg::with_owners_settings(migration.search_path, pg::settings().lock_timeout(), [&] {
+        Sampling sampling = prepare(migration, max_time);
+        sample(sampling);
+        settle_total(sampling, result);
+        result.tally = sampling.tally;
+    });
+    pg::release_command();
+    pg::release_key_queries(key_queries);
+    pg::release_key_queries(bound_queries);
+    const bool is_optimized = pg::settings().optimize_batches;
+    result.all = project(result.tally, {result.keys, result.based_on == "counted", is_optimized}, migration.pace);
+    return result;
+}
+
+[[noreturn]] void refuse_limit(const Migration &migration, Micros limit, Micros full_speed, const Tally &tally) {
+    const auto enough = static_cast<Micros>(static_cast<double>(full_speed) * kGenerous);
+    pg::raise(Refusal{
+        "22023", pg::format("cannot finish %s within %s", label(migration).data(), pg::duration_text(limit).data()),
+        pg::format("At full speed it needs about %s, measured on %lld rows.", pg::duration_text(full_speed).data(),
+                   static_cast<long long>(tally.sum.keys)),
+        pg::format("Allow it more time, for example finish_within => '%s', or leave that out.",
+                   pg::duration_text(enough).data())});
+}
+
+} // namespace
+
+Estimate estimate(const QueueRequest &request, std::optional<Micros> max_time) {
+    if (!max_time || *max_time <= 0)
+        pg::raise(Refusal{"22023", "max_time must be greater than zero", {}, {}});
+    Planned planned = plan_migration(request);
+    check_plan(planned);
+    return measure(planned.migration, *max_time);
+}
+
+Pace pace_to_finish_within(const Migration &migration, Micros limit) {
+    Migration paced = migration;
+    paced.pace.batch_size_given = true; // its jobs will count what the filter lets pass
+    const Estimate found = measure(paced, kPaceTime);
+    Pace pace = migration.pace;
+    if (found.tally.sum.keys == 0)
+        return pace; // nothing to rest from
+    const FinishPlan plan =
+        plan_finish_within(found.keys, us_per_key(found.tally, pace.pause), limit, pace.max_batch_size);
+    if (!plan.is_possible)
+        refuse_limit(migration, limit, plan.full_speed, found.tally);
+    pace.batch_size = pace.max_batch_size = plan.batch_size;
+    pace.sub_batch_size = std::min(pace.sub_batch_size, pace.batch_size);
+    pace.job_interval = plan.job_interval;
+    return pace;
+}
+
+} // namespace bbm

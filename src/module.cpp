@@ -8,6 +8,7 @@
 #include "command/queue.hpp"
 #include "command/reference.hpp"
 #include "command/run.hpp"
+#include "command/run_batch.hpp"
 #include "pg/due.hpp"
 #include "pg/guard.hpp"
 #include "pg/identity.hpp"
@@ -291,6 +292,7 @@ PG_FUNCTION_INFO_V1(bbm_adopt);
 PG_FUNCTION_INFO_V1(bbm_is_home);
 PG_FUNCTION_INFO_V1(bbm_ensure_running);
 PG_FUNCTION_INFO_V1(bbm_run);
+PG_FUNCTION_INFO_V1(bbm_run_batch);
 
 void _PG_init(void) {
     bbm::pg::define_settings();
@@ -475,6 +477,15 @@ Datum bbm_run(PG_FUNCTION_ARGS) {
         bbm::run_here(id, max_time);
         bbm::pg::return_to_caller();
         return nothing();
+    });
+}
+
+Datum bbm_run_batch(PG_FUNCTION_ARGS) {
+    return bbm::pg::guarded([&] {
+        const auto [id, next] = migration_at(fcinfo);
+        const bbm::RunBatch ran =
+            bbm::run_batch(id, any_at(fcinfo, next), any_at(fcinfo, next + 1), flag_at(fcinfo, next + 2));
+        return row_result(fcinfo, {column(ran.rows_affected), span_column(ran.duration), column(ran.wal_bytes)});
     });
 }
 

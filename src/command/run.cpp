@@ -24,24 +24,9 @@ namespace {
 // How long to let another process go on before looking again whether its migration still needs this one.
 constexpr Micros kBusyRetry = 100'000;
 
-void check_session() {
-    if (pg::in_recovery())
-        pg::raise(Refusal{"25006", "cannot run a migration during recovery", {}, "Connect to the primary server."});
-    if (!pg::settings().enabled)
-        pg::raise(Refusal{"55000", "bbm is switched off", {}, "See the setting bbm.enabled."});
-    // No fence: a trigger on the role's table could take it back and have the rights of whoever logged in.
-    if (pg::current_role().oid != pg::login_role())
-        pg::raise(Refusal{"42501", "CALL bbm.run() cannot be used after SET ROLE or SET SESSION AUTHORIZATION",
-                          "The commands of migrations run with the rights of the session.",
-                          pg::format("Connect as role \"%s\".", pg::current_role().name.data())});
-}
-
 void check_runnable(std::int64_t id) {
     const Migration migration = require(id);
-    if (migration.owner_oid != pg::current_role().oid)
-        pg::raise(Refusal{"42501", pg::format("permission denied for %s", label(migration).data()),
-                          "Its command runs with the rights of the session, so only a session of its owner may run it.",
-                          pg::format("Connect as role \"%s\".", migration.owner_name.data())});
+    check_is_owner(migration);
     if (!is_runnable(migration.status) && !is_done(migration.status))
         pg::raise(Refusal{
             "55000",
@@ -113,13 +98,32 @@ void hand_over() {
 Vector<std::int64_t> &find_mine() {
     Vector<std::int64_t> *ids = nullptr;
     pg::in_transaction(pg::Durability::relaxed, [&] {
-        check_session();
+        check_session("CALL bbm.run()");
         ids = &store::my_runnable(pg::current_arena());
     });
     return *ids;
 }
 
 } // namespace
+
+void check_session(const char *what) {
+    if (pg::in_recovery())
+        pg::raise(Refusal{"25006", "cannot run a migration during recovery", {}, "Connect to the primary server."});
+    if (!pg::settings().enabled)
+        pg::raise(Refusal{"55000", "bbm is switched off", {}, "See the setting bbm.enabled."});
+    // No fence: a trigger on the role's table could take it back and have the rights of whoever logged in.
+    if (pg::current_role().oid != pg::login_role())
+        pg::raise(Refusal{"42501", pg::format("%s cannot be used after SET ROLE or SET SESSION AUTHORIZATION", what),
+                          "The commands of migrations run with the rights of the session.",
+                          pg::format("Connect as role \"%s\".", pg::current_role().name.data())});
+}
+
+void check_is_owner(const Migration &migration) {
+    if (migration.owner_oid != pg::current_role().oid)
+        pg::raise(Refusal{"42501", pg::format("permission denied for %s", label(migration).data()),
+                          "Its command runs with the rights of the session, so only a session of its owner may run it.",
+                          pg::format("Connect as role \"%s\".", migration.owner_name.data())});
+}
 
 void run_here(std::optional<std::int64_t> id, std::optional<Micros> max_time) {
     pg::hold_cancel(); // an error that flies resets this by itself
@@ -128,7 +132,7 @@ void run_here(std::optional<std::int64_t> id, std::optional<Micros> max_time) {
                              max_time ? pg::now() + *max_time : kNever};
     if (id) {
         pg::in_transaction(pg::Durability::relaxed, [&] {
-            check_session();
+            check_session("CALL bbm.run()");
             check_runnable(*id);
         });
         const Run run = run_until_done(*id, session);

@@ -366,6 +366,16 @@ CREATE FUNCTION bbm.explain(job_class_name text, table_name regclass, column_nam
     BEGIN ATOMIC SELECT line FROM pg_catalog.string_to_table(bbm.explain_text($1, $2, $3, $4), pg_catalog.chr(10)) AS line; END;
 COMMENT ON FUNCTION bbm.explain(text, regclass, text, jsonb) IS 'the exact statement and plan of the next sub-batch (by configuration)';
 
+CREATE FUNCTION bbm.run_batch(id bigint, min "any", max "any", dry_run boolean DEFAULT true, OUT rows_affected bigint, OUT duration interval, OUT wal_bytes bigint)
+    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_run_batch';
+COMMENT ON FUNCTION bbm.run_batch(bigint, "any", "any", boolean) IS 'run the command for a range of keys and roll it back; with dry_run => false run the quarantined rows of the range (by id)';
+CREATE FUNCTION bbm.run_batch(name text, min "any", max "any", dry_run boolean DEFAULT true, OUT rows_affected bigint, OUT duration interval, OUT wal_bytes bigint)
+    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_run_batch';
+COMMENT ON FUNCTION bbm.run_batch(text, "any", "any", boolean) IS 'run the command for a range of keys and roll it back; with dry_run => false run the quarantined rows of the range (by job class name)';
+CREATE FUNCTION bbm.run_batch(job_class_name text, table_name regclass, column_name text, job_arguments jsonb, min "any", max "any", dry_run boolean DEFAULT true, OUT rows_affected bigint, OUT duration interval, OUT wal_bytes bigint)
+    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_run_batch';
+COMMENT ON FUNCTION bbm.run_batch(text, regclass, text, jsonb, "any", "any", boolean) IS 'run the command for a range of keys and roll it back; with dry_run => false run the quarantined rows of the range (by configuration)';
+
 CREATE FUNCTION bbm.adopt(id bigint)
     RETURNS boolean LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_adopt';
 COMMENT ON FUNCTION bbm.adopt(bigint) IS 'let a migration that came with a restore, a clone or pg_upgrade run here; true if that changed anything';

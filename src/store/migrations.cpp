@@ -73,6 +73,8 @@ pg::Statement batch_size_statement = {"UPDATE bbm.migration SET batch_size = $2 
 pg::Statement hold_statement = {"UPDATE bbm.migration SET on_hold_until = $2, hold_reason = $3 WHERE id = $1"};
 pg::Statement bounds_statement = {"UPDATE bbm.migration SET bounds_attempts = bounds_attempts + 1 WHERE id = $1"};
 pg::Statement more_jobs_statement = {"UPDATE bbm.migration SET recent_jobs = recent_jobs + 1 WHERE id = $1"};
+pg::Statement more_rows_statement = {
+    "UPDATE bbm.migration SET rows_affected = rows_affected + $2 WHERE id = $1"};
 pg::Statement root_statement = {"UPDATE bbm.migration SET table_root = $2::pg_catalog.oid WHERE id = $1"};
 pg::Statement retire_statement = {"UPDATE bbm.migration SET is_current = false WHERE id = $1"};
 pg::Statement copy_statement = {
@@ -283,6 +285,10 @@ void set_hold(std::int64_t id, Micros until, Text reason) {
 
 void count_bounds_timeout(std::int64_t id) { pg::execute(bounds_statement, {pg::integer(id)}); }
 void count_job(std::int64_t id) { pg::execute(more_jobs_statement, {pg::integer(id)}); }
+
+void count_rows(std::int64_t id, std::int64_t rows_affected) {
+    pg::execute(more_rows_statement, {pg::integer(id), pg::integer(rows_affected)});
+}
 
 void set_table_root(std::int64_t id, std::uint32_t root) {
     pg::execute(root_statement, {pg::integer(id), pg::integer(root)});

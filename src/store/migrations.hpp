@@ -67,6 +67,7 @@ void set_batch_size(std::int64_t id, int batch_size);
 void set_hold(std::int64_t id, Micros until, Text reason); // until 0: no hold
 void count_bounds_timeout(std::int64_t id);
 void count_job(std::int64_t id); // one that was not cut at the frontier: the rest of a split
+void count_rows(std::int64_t id, std::int64_t rows_affected); // that a person ran by hand
 void set_table_root(std::int64_t id, std::uint32_t root);
 // Makes it history, so that a new generation may take its place.
 void retire(std::int64_t id);

@@ -1,0 +1,114 @@
+#include "command/run_batch.hpp"
+
+#include "command/reference.hpp"
+#include "command/run.hpp"
+#include "core/lifecycle.hpp"
+#include "pg/attempt.hpp"
+#include "pg/catalog.hpp"
+#include "pg/clock.hpp"
+#include "pg/identity.hpp"
+#include "pg/key_query.hpp"
+#include "pg/locks.hpp"
+#include "pg/measure.hpp"
+#include "pg/memory.hpp"
+#include "pg/range_command.hpp"
+#include "pg/report.hpp"
+#include "pg/settings.hpp"
+#include "store/migrations.hpp"
+#include "store/quarantine.hpp"
+#include "worker/session.hpp"
+
+namespace bbm {
+
+namespace {
+
+pg::KeyColumn find_key(const Migration &migration) {
+    pg::KeyColumn key;
+    pg::raise_if(pg::find_key(migration.table_oid, migration.cursor_columns[0], key));
+    return key;
+}
+
+Key bound(const char *what, Text value, std::uint32_t type) {
+    if (value.data() == nullptr)
+        pg::raise(Refusal{"22004", pg::format("%s must not be null", what), {}, {}});
+    const auto parts = pg::make_array<Text>(pg::current_arena(), 1);
+    parts[0] = pg::normal_form(value, type);
+    return parts;
+}
+
+Range read_range(Text min, Text max, std::uint32_t type) {
+    const Range range = {bound("min", min, type), bound("max", max, type)};
+    if (!pg::is_ordered(range.min[0], range.max[0], type))
+        pg::raise(Refusal{"22023", "min must not be greater than max", {}, {}});
+    return range;
+}
+
+bool is_within(Key key, Range range, std::uint32_t type) {
+    return pg::is_ordered(range.min[0], key[0], type) && pg::is_ordered(key[0], range.max[0], type);
+}
+
+// The triggers that are deferred fire with the caller's COMMIT, or not at all.
+void run_measured(Range range, RunBatch &sum) {
+    const std::int64_t wal = pg::wal_bytes();
+    const Micros start = pg::stopwatch();
+    sum.rows_affected += pg::run_command(range, pg::Deferred::leave);
+    sum.duration += pg::stopwatch() - start;
+    sum.wal_bytes += pg::wal_bytes() - wal;
+}
+
+[[noreturn]] void refuse_empty(const Migration &migration, Range range) {
+    pg::raise(Refusal{"55000",
+                      pg::format("no row of %s is in quarantine from %s to %s", label(migration).data(),
+                                 range.min[0].data(), range.max[0].data()),
+                      "All other rows are done by jobs, and would be done twice.",
+                      pg::format("See SELECT * FROM bbm.failures WHERE migration_id = %lld;  or try the range with "
+                                 "dry_run => true.",
+                                 static_cast<long long>(migration.id))});
+}
+
+// In the transaction that they leave the quarantine in; whoever else comes finds them gone.
+int run_quarantined(const Migration &migration, Range range, std::uint32_t type, RunBatch &sum) {
+    int rows = 0;
+    for (const store::Quarantined &row : store::lock_quarantined(migration.id, pg::current_arena())) {
+        if (!is_within(row.key, range, type))
+            continue;
+        run_measured({row.key, row.key}, sum);
+        store::delete_quarantined(row.id);
+        ++rows;
+    }
+    return rows;
+}
+
+void keep_account(const Migration &migration, Range range, int rows, const RunBatch &sum) {
+    if (rows == 0)
+        refuse_empty(migration, range);
+    store::count_rows(migration.id, sum.rows_affected);
+    const Text reason = pg::format("%d %s of the quarantine, from %s to %s", rows, rows == 1 ? "row" : "rows",
+                                   range.min[0].data(), range.max[0].data());
+    store::record_event(migration, "run_batch", {.reason = reason}, name(migration.status));
+}
+
+} // namespace
+
+RunBatch run_batch(std::int64_t id, Text min, Text max, bool is_dry_run) {
+    check_session("bbm.run_batch()");
+    check_is_owner(require(id));
+    const Migration migration = is_dry_run ? require(id) : lock_current(id);
+    const pg::KeyColumn key = find_key(migration);
+    const Range range = read_range(min, max, key.type);
+    RunBatch sum;
+    pg::with_owners_settings(migration.search_path, pg::settings().lock_timeout(), [&] {
+        pg::lock_table_for_writing(migration.table_oid);
+        check_table_name(migration);
+        pg::prepare_command(
+            {migration.statement, migration.table_oid, key, migration.scope_to, migration.has_placeholders});
+        if (is_dry_run)
+            pg::rolled_back([&] { run_measured(range, sum); });
+        else
+            keep_account(migration, range, run_quarantined(migration, range, key.type, sum), sum);
+    });
+    pg::release_command();
+    return sum;
+}
+
+} // namespace bbm

@@ -112,6 +112,9 @@ SELECT bbm.queue('x', 't', command => 'COMMIT'); \echo SQLSTATE :SQLSTATE
 SELECT bbm.queue('x', 't', command => 'EXPLAIN ANALYZE UPDATE t SET n = 1'); \echo SQLSTATE :SQLSTATE
 SELECT bbm.queue('x', 't', command => 'COPY t TO STDOUT'); \echo SQLSTATE :SQLSTATE
 SELECT bbm.queue('x', 't', command => 'SELECT * INTO t2 FROM t WHERE id BETWEEN $1 AND $2'); \echo SQLSTATE :SQLSTATE
+SELECT bbm.queue('x', 't', command => 'SELECT id INTO t2 FROM t WHERE id BETWEEN $1 AND $2 UNION SELECT 1'); \echo SQLSTATE :SQLSTATE
+-- A case that is accepted would hide those after it.
+SELECT count(*) FROM bbm.migrations;
 
 -- Commands that do not work on the table.
 SELECT bbm.queue('x', 't', command => 'SELECT 1'); \echo SQLSTATE :SQLSTATE

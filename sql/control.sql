@@ -4,7 +4,7 @@
 SET client_min_messages = warning;
 DROP EXTENSION bbm;
 CREATE EXTENSION bbm; -- migrations are numbered from 1
-CREATE TABLE t (id int PRIMARY KEY, n int NOT NULL DEFAULT 0, CONSTRAINT small CHECK (n < 2));
+CREATE TABLE t (id int PRIMARY KEY, n int NOT NULL DEFAULT 0, CONSTRAINT small CHECK (n < 2 OR id < 10));
 INSERT INTO t SELECT g FROM generate_series(1, 10) AS g;
 SELECT bbm.queue('active', 't', command => 'UPDATE t SET n = n') AS active,
        bbm.queue('paused', 't', command => 'UPDATE t SET n = n', start => false) AS paused,
@@ -49,7 +49,7 @@ SELECT bbm.ensure_finished('failed', finalize => false);
 \echo SQLSTATE :SQLSTATE
 SELECT bbm.retry('failed', 'mended');
 SELECT status, status_reason FROM bbm.migrations WHERE id = :failed;
-SELECT status, attempts FROM bbm.jobs WHERE migration_id = :failed;
+SELECT status, attempts FROM bbm.jobs WHERE migration_id = :failed ORDER BY id;
 
 -- finished
 SELECT bbm.pause('finished');

@@ -14,9 +14,10 @@ export PGISOLATIONTIMEOUT=60 PG_TEST_TIMEOUT_DEFAULT=60 # seconds for a step, in
 
 trap 'test/tools/cluster.sh stop "$cluster" || true' EXIT
 
-# Sizes of sub-batches follow the time they take; the numbers in expected/ must not.
+# Sizes of jobs and sub-batches follow the time they take; the numbers in expected/ must not.
 start() {
-    test/tools/cluster.sh start "$cluster" "bbm.target_sub_batch_time = '1h'" "log_statement = none" "$@"
+    test/tools/cluster.sh start "$cluster" "bbm.target_sub_batch_time = '1h'" "bbm.optimize_batches = off" \
+        "log_statement = none" "$@"
     eval "$(test/tools/cluster.sh env "$cluster")"
 }
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The tests that need whole servers: crashes, restarts, standbys, dropped databases.
-#   run.sh [FILE...]        all of test/tap without FILE; KILLS and SEED steer 002_torture.pl
+#   run.sh [FILE...]        all of test/tap without FILE; KILLS and SEED steer 002_torture.pl,
+#                           SEQUENCES, FIRST and SEED 007_model.pl
 # Ends with "tap: N passed, M failed". Logs of a failed run stay in build/tap-logs.
 set -euo pipefail
 
@@ -29,11 +30,16 @@ cp "$here"/*.pl "$here"/*.pm "$here"/../../README.md "$work"
 [ "${#as_user[@]}" = 0 ] || chown -R "$user:" "$work"
 cd "$work"
 
+# This one waits two minutes for the clock, which the others need not wait for.
+waits=008_cron.pl
+beside=()
+[[ ${#files[@]} = 1 || " ${files[*]} " != *" $waits "* ]] || beside=(--jobs 2 --rules "par=$waits" --rules 'seq=*')
+
 result=0
 "${as_user[@]}" env HOME="$work" PATH="$bindir:$PATH" PERL5LIB="$work:$pgxs/../test/perl" PG_REGRESS="$pgxs/../test/regress/pg_regress" \
     TESTDIR="$work" TESTDATADIR="$work/tmp_check" TESTLOGDIR="$work/tmp_check/log" \
-    PG_TEST_TIMEOUT_DEFAULT="${PG_TEST_TIMEOUT_DEFAULT:-30}" KILLS="${KILLS:-50}" SEED="${SEED:-}" \
-    prove --verbose --timer "${files[@]}" 2>&1 | tee "$output" | grep --line-buffered -v '^ok [0-9]' || result=1
+    PG_TEST_TIMEOUT_DEFAULT="${PG_TEST_TIMEOUT_DEFAULT:-30}" KILLS="${KILLS:-50}" SEED="${SEED:-}" SEQUENCES="${SEQUENCES:-}" FIRST="${FIRST:-}" \
+    prove --verbose --timer "${beside[@]}" "${files[@]}" 2>&1 | tee "$output" | grep --line-buffered -v '^ok [0-9]' || result=1
 
 passed=$(grep -cE '^ok [0-9]' "$output" || true)
 failed=$(grep -cE '^not ok [0-9]' "$output" || true)

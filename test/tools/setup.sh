@@ -12,7 +12,7 @@ server_major() {
 
 needed() {
     printf '%s\n' build-essential cmake libgtest-dev libbenchmark-dev libboost-dev libipc-run-perl binutils perl \
-        "postgresql-$major" "postgresql-client-$major" "postgresql-server-dev-$major" "${extra[@]}"
+        "postgresql-$major" "postgresql-client-$major" "postgresql-server-dev-$major" "postgresql-$major-cron" "${extra[@]}"
 }
 
 missing() {

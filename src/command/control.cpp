@@ -183,10 +183,7 @@ std::optional<pg::NextRange> next_sub_batch(const Migration &migration, const pg
     return pg::find_next_range(queries, lower, migration.range->max, keys, arena);
 }
 
-} // namespace
-
-Text explain(std::int64_t id) {
-    const Migration migration = require(id);
+Text explain_as_owner(const Migration &migration) {
     if (pg::table_name(migration.table_oid).empty())
         pg::raise(Refusal{
             "42P01",
@@ -204,16 +201,21 @@ Text explain(std::int64_t id) {
     if (!next)
         return pg::format("%s: no key is left to handle", label(migration).data());
     const char *how = migration.has_placeholders ? "$1 and $2 are" : "bbm adds the range of";
-    // Planning runs the immutable functions of the statement: with nobody's rights but the owner's.
-    const bool is_owner = migration.owner_oid == pg::current_role().oid;
-    const Text plan = !is_owner ? Text("The plan is shown to the owner only.")
-                                : pg::explain({migration.statement, migration.table_oid, key, migration.scope_to,
-                                               migration.has_placeholders, migration.search_path},
-                                              next->range);
+    const Text plan =
+        pg::explain({migration.statement, migration.table_oid, key, migration.scope_to, migration.has_placeholders},
+                    next->range);
     return pg::format("Statement: %.*s\nScope: %s\nNext sub-batch: %s \"%s\" from %s to %s\n%s",
                       pg::width(migration.statement), migration.statement.data(),
                       migration.scope_to.empty() ? "all rows" : migration.scope_to.data(), how, key.name.data(),
                       next->range.min[0].data(), next->range.max[0].data(), plan.data());
+}
+
+} // namespace
+
+Text explain(std::int64_t id) {
+    const Migration migration = require(id);
+    // Planning runs functions of the owner's: with nobody's rights but his.
+    return pg::as_role(migration.owner_oid, migration.search_path, [&] { return explain_as_owner(migration); });
 }
 
 bool adopt(std::int64_t id) {

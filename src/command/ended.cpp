@@ -31,14 +31,15 @@ void check_ended(const Migration &migration) {
                                  id, id)});
 }
 
-// The table's name and its key may have changed since.
-void look_again(Migration &migration) {
+// The table's name and its key may have changed since. Looking runs functions of the owner's, with his rights.
+std::int64_t look_again(Migration &migration) {
     pg::KeyColumn key;
     pg::raise_if(pg::check_table(migration.table_oid));
     pg::raise_if(pg::find_key(migration.table_oid, migration.cursor_columns[0], key));
     migration.table_name = pg::table_name(migration.table_oid);
     migration.table_root = pg::table_root(migration.table_oid);
     migration.range = find_range(migration, key.type);
+    return estimated_rows(migration);
 }
 
 // Only what the caller may remove; migrations of other roles keep their own definition.
@@ -55,11 +56,10 @@ std::int64_t requeue(std::int64_t id, Text reason) {
     check_ended(old);
     store::NewMigration fresh = store::copy_of(old, pg::current_arena());
     Migration &next = fresh.migration;
-    look_again(next);
+    fresh.total_rows = pg::as_role(old.owner_oid, old.search_path, [&] { return look_again(next); });
     next.generation = old.generation + 1;
     next.status = next.range ? MigrationStatus::active : MigrationStatus::finished;
     fresh.reason = reason;
-    fresh.total_rows = estimated_rows(next);
     store::retire(id);
     const std::int64_t number = store::insert_migration(fresh);
     pg::report(pg::Level::notice, pg::format("queued %s as number %lld, generation %d", label(next).data(),

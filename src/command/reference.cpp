@@ -111,9 +111,12 @@ Text label(const Migration &migration) {
 
 Refusal has_failed(const Migration &migration) {
     const auto failure = store::last_failure(migration.id, pg::current_arena());
+    const Text reason = store::latest_reason(migration.id, pg::current_arena());
+    const bool says_more = failure && !reason.empty() && reason.find(failure->message) == Text::npos;
     const Text detail = !failure ? Text("See bbm.events for the reason.")
-                                 : pg::format("The last error was: %s (SQLSTATE %s).", failure->message.data(),
-                                              failure->sqlstate.data());
+                                 : pg::format("%s%sThe last error was: %s (SQLSTATE %s).",
+                                              says_more ? reason.data() : "", says_more ? ".  " : "",
+                                              failure->message.data(), failure->sqlstate.data());
     const auto id = static_cast<long long>(migration.id);
     return {"55000", pg::format("%s has failed", label(migration).data()), detail,
             pg::format("See SELECT * FROM bbm.failures WHERE migration_id = %lld;  then run SELECT bbm.retry(%lld);",

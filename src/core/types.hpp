@@ -2,6 +2,7 @@
 // views into an arena of whoever made them.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -14,6 +15,9 @@ using Micros = std::int64_t; // durations, and points in time as microseconds si
 
 // A key value of any number of columns, each in its type's text form. Core never compares keys: the server does.
 using Key = std::span<const Text>;
+
+// The same text, which is the same key; different texts may be the same key, too.
+inline bool same_key(Key a, Key b) { return std::equal(a.begin(), a.end(), b.begin(), b.end()); }
 
 struct Range {
     Key min; // inclusive

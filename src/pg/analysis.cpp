@@ -368,9 +368,19 @@ bool find_parameters(Node *node, void *context) {
     return raw_expression_tree_walker(node, BBM_WALKER(find_parameters), context);
 }
 
+// SELECT INTO, which creates a table. Of a UNION the first SELECT has the INTO.
+bool creates_table(const Node *statement) {
+    if (!IsA(statement, SelectStmt))
+        return false;
+    const auto *select = reinterpret_cast<const SelectStmt *>(statement);
+    while (select->op != SETOP_NONE)
+        select = select->larg;
+    return select->intoClause != nullptr;
+}
+
 bool can_be_walked(const Node *statement) {
-    return IsA(statement, SelectStmt) || IsA(statement, InsertStmt) || IsA(statement, UpdateStmt) ||
-           IsA(statement, DeleteStmt) || IsA(statement, MergeStmt);
+    return (IsA(statement, SelectStmt) && !creates_table(statement)) || IsA(statement, InsertStmt) ||
+           IsA(statement, UpdateStmt) || IsA(statement, DeleteStmt) || IsA(statement, MergeStmt);
 }
 
 } // namespace

@@ -65,6 +65,20 @@ void become_oneself() {
     AtEOXact_GUC(true, saved_guc_level);
 }
 
+RoleScope enter_role(std::uint32_t role, Text search_path) {
+    RoleScope scope;
+    GetUserIdAndSecContext(&scope.user, &scope.security_context);
+    scope.guc_level = NewGUCNestLevel();
+    set_option("search_path", c_string(search_path), GUC_ACTION_SAVE);
+    SetUserIdAndSecContext(role, scope.security_context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
+    return scope;
+}
+
+void leave_role(const RoleScope &scope) {
+    SetUserIdAndSecContext(scope.user, scope.security_context);
+    AtEOXact_GUC(true, scope.guc_level);
+}
+
 Role current_role() {
     const Oid user = GetUserId();
     return {user, Text(GetUserNameFromId(user, false))};

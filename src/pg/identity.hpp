@@ -10,6 +10,23 @@ namespace bbm::pg {
 void become_extension_owner();
 void become_oneself();
 
+// What maintenance commands do: the body runs with the rights of that role, whoever called, and cannot break out of them.
+// For the walk over a migration's table, its plan and its filter: functions of the owner's may run in them. Undone by an
+// abort, too.
+struct RoleScope {
+    std::uint32_t user;
+    int security_context;
+    int guc_level;
+};
+RoleScope enter_role(std::uint32_t role, Text search_path);
+void leave_role(const RoleScope &scope);
+template <class Body> auto as_role(std::uint32_t role, Text search_path, Body &&body) {
+    const RoleScope scope = enter_role(role, search_path);
+    auto result = body();
+    leave_role(scope);
+    return result;
+}
+
 struct Role {
     std::uint32_t oid;
     Text name; // in the current memory context

@@ -93,7 +93,7 @@ pg::Statement samples_statement = {
 
 pg::Statement failed_since_statement = {
     "SELECT pg_catalog.count(*) FROM bbm.migration AS m JOIN bbm.job AS j ON j.migration_id = m.id"
-    " WHERE m.id = $1 AND j.status <> 'succeeded' AND j.status = 'failed' AND j.created_at >= m.active_since"};
+    " WHERE m.id = $1 AND j.status <> 'succeeded' AND j.status = 'failed' AND j.retry_at IS NULL AND j.created_at >= m.active_since"};
 
 // Whoever runs one of them finds its epoch gone.
 pg::Statement mark_succeeded_statement = {

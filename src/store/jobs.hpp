@@ -57,7 +57,8 @@ void add_to_migration(const Job &job, double row_cost_us);
 
 // What the optimizer looks at, newest first.
 Vector<JobSample> &newest_samples(std::int64_t migration_id, Arena arena);
-// Jobs that were cut since the migration became active and are failed now.
+// Jobs that were cut since the migration became active and are given up now. Those that are tried again by themselves do
+// not count: one session that holds a row in each of them must not end the migration.
 std::int64_t failed_since_start(std::int64_t migration_id);
 
 // A job that nobody runs yet: due again at its retry_at, or given up without one. Sets its id.

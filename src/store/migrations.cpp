@@ -94,6 +94,7 @@ pg::Statement last_failure_statement = {
     " WHERE migration_id = $1 AND sqlstate IS NOT NULL AND job_id IS NULL ORDER BY id DESC LIMIT 1)) AS either"
     " ORDER BY occurred_at DESC LIMIT 1",
     pg::Sees::latest};
+pg::Statement reason_statement = {"SELECT status_reason FROM bbm.migration WHERE id = $1", pg::Sees::latest};
 pg::Statement observe_statement = {
     "SELECT status, EXISTS (SELECT FROM bbm.workers AS w JOIN bbm.migrations AS o ON o.id = w.migration_id"
     " WHERE o.table_root = m.table_root AND o.is_current), progress::pg_catalog.float8,"
@@ -312,6 +313,12 @@ bool adopt(std::int64_t id, std::uint32_t owner) {
 }
 
 void delete_migration(std::int64_t id) { pg::execute(delete_statement, {pg::integer(id)}); }
+
+Text latest_reason(std::int64_t id, Arena arena) {
+    Text reason;
+    pg::query(reason_statement, {pg::integer(id)}, [&](pg::Row row) { reason = row.text(1, arena); });
+    return reason;
+}
 
 std::optional<Failure> last_failure(std::int64_t id, Arena arena) {
     std::optional<Failure> failure;

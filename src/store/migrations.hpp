@@ -77,6 +77,8 @@ NewMigration copy_of(const Migration &migration, Arena arena);
 bool adopt(std::int64_t id, std::uint32_t owner);
 void delete_migration(std::int64_t id);
 
+// Why the migration has its status, as it is committed now.
+Text latest_reason(std::int64_t id, Arena arena);
 // The newest error of the migration or of one of its jobs, or nothing.
 std::optional<Failure> last_failure(std::int64_t id, Arena arena);
 

@@ -32,7 +32,6 @@ struct OpenJobs {
     Job *next = nullptr;      // to be started; an orphan first, since its range is half done
     bool is_busy = false;     // one of them is running in another process
     Micros retry_at = kNever; // when a failed job may be tried again
-    int failed = 0;
     int given_up = 0; // failed jobs that wait for a person
 };
 
@@ -40,7 +39,6 @@ OpenJobs look_at(Vector<Job> &jobs) {
     OpenJobs open;
     Job *orphan = nullptr;
     for (Job &job : jobs) {
-        open.failed += job.status == JobStatus::failed;
         if (job.status == JobStatus::running) {
             if (is_live(job.id))
                 open.is_busy = true;
@@ -123,8 +121,7 @@ std::optional<pg::NextRange> next_range(const ClaimRequest &request, int keys, A
     if (!migration.range)
         return std::nullopt;
     const bool is_first = migration.frontier.empty();
-    if (!is_first && std::equal(migration.frontier.begin(), migration.frontier.end(), migration.range->max.begin(),
-                                migration.range->max.end()))
+    if (!is_first && same_key(migration.frontier, migration.range->max))
         return std::nullopt;
     const Looking looking(request);
     const auto found = pg::find_next_range(request.bounds,
@@ -162,7 +159,7 @@ Text describe_failures(const Migration &migration, int given_up, Arena arena) {
 
 // On every path: whoever ends a job comes here next, or somebody else does.
 bool fails_too_often(const Migration &migration, const OpenJobs &open, Text &reason) {
-    if (open.failed < kFewestTooMany)
+    if (open.given_up < kFewestTooMany)
         return false;
     const std::int64_t failed = store::failed_since_start(migration.id);
     if (!too_many_failed(migration.recent_jobs, failed))

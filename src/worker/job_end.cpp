@@ -72,7 +72,8 @@ void fail(const JobRun &run, const Failure &failure, Range tried) {
 
 // After every job that succeeded. The user's own CALL counts as well: it shows what the work costs.
 void optimize_batch_size(const Migration &migration) {
-    if (!pg::settings().optimize_batches)
+    const bool is_last = migration.range && same_key(migration.frontier, migration.range->max);
+    if (!pg::settings().optimize_batches || is_last) // no job will take the size
         return;
     const auto &samples = store::newest_samples(migration.id, pg::current_arena());
     const auto change = next_batch_size(migration.pace, {samples.data(), samples.size()});

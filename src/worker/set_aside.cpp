@@ -17,8 +17,6 @@ namespace {
 // A command that fails for this many rows of one job will fail for the next ones too.
 constexpr int kMostFailedRows = 10;
 
-bool same(Key a, Key b) { return std::equal(a.begin(), a.end(), b.begin(), b.end()); }
-
 // The row becomes a failed job of its own, so that a retry tries that row and nothing else.
 void insert_job_of_row(const JobRun &run, Key key, const Failure &failure) {
     Job row;
@@ -66,7 +64,7 @@ bool set_aside(JobRun &run, const Failure &failure, Key key) {
     return goes_on;
 }
 
-bool is_whole_job(const Job &job, Key key) { return same(job.range.min, key) && same(job.range.max, key); }
+bool is_whole_job(const Job &job, Key key) { return same_key(job.range.min, key) && same_key(job.range.max, key); }
 
 } // namespace
 
@@ -74,7 +72,7 @@ bool narrow_down(JobRun &run, const Failure &failure, const Tried &tried) {
     if (classify(failure.sqlstate) != FailureClass::data || tried.ranges == 0)
         return false;
     // With an empty range before it, the transaction may have done more than this row.
-    const bool is_row = tried.ranges == 1 && same(tried.range.min, tried.range.max);
+    const bool is_row = tried.ranges == 1 && same_key(tried.range.min, tried.range.max);
     if (!is_row) {
         run.bisection = search_in(std::max(tried.keys, 2));
         return true;

@@ -74,7 +74,7 @@ int clean_up(Text job_class_name) {
         const auto migration = store::load_migration(id, pg::current_arena());
         if (!migration || !is_callers(*migration))
             continue;
-        check_ended(*migration);
+        check_ended(lock_for_change(id)); // somebody may be starting it again
         removed += remove(id, "cleanup");
     }
     const auto job_class = store::load_job_class(job_class_name, pg::current_arena());

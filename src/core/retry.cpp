@@ -10,6 +10,7 @@ constexpr Micros kSecond = 1'000'000;
 constexpr Micros kFirstDelay = kSecond;
 constexpr Micros kLongestDelay = 60 * kSecond;
 constexpr Micros kResourceDelay = 120 * kSecond; // a full disk is not mended in seconds
+constexpr int kMostHalvings = 30;                // of an int
 constexpr int kLargestDoubling = 6;              // 2^6 s is beyond kLongestDelay
 
 // The documented figures.
@@ -18,6 +19,11 @@ constexpr int kReducedTo = 75;    // percent of a sub-batch that ran into a time
 constexpr int kLargestCut = 65;   // percent of the configured size
 constexpr int kMinimumJobs = 50;
 constexpr int kBatchDivisor = 2;
+
+// Parts that a job is cut into because of locks. Each is a row of bookkeeping.
+constexpr int kMostParts = 16;
+// Beyond any number of halvings.
+constexpr int kMostBoundsAttempts = 40;
 
 constexpr Text kCanceled = "57014"; // statement_timeout, mostly our own
 constexpr Text kLockNotAvailable = "55P03";
@@ -47,12 +53,15 @@ RetryDecision after_timeout(const FailedRun &run, double jitter) {
     using Action = RetryDecision::Action;
     if (run.attempts < kAttempts)
         return {Action::retry_job, back_off(run.attempts, jitter), reduced(run)};
-    if (run.batch_size > 1)
+    // A statement that takes too long may do so for one row. A lock says nothing about size: it is somebody else's, who
+    // may hold all rows, and some time will not.
+    const bool waits_for_lock = run.sqlstate == kLockNotAvailable;
+    const int smallest = waits_for_lock ? run.whole_batch_size / kMostParts : 0;
+    if (run.batch_size > std::max(smallest, 1))
         return {Action::split_job, back_off(1, jitter), 0};
-    // One row: its statement takes too long and always will, or somebody holds its lock, and some time will not.
-    if (run.sqlstate == kCanceled)
-        return {Action::give_up_job, 0, 0};
-    return {Action::retry_job, back_off(run.attempts, jitter), 0};
+    if (waits_for_lock)
+        return {Action::retry_job, back_off(run.attempts, jitter), 0};
+    return {Action::give_up_job, 0, 0};
 }
 
 } // namespace
@@ -92,13 +101,13 @@ RetryDecision after_failure(const FailedRun &run, double jitter) {
 
 bool too_many_failed(std::int64_t jobs, std::int64_t failed) { return jobs >= kMinimumJobs && failed * 2 > jobs; }
 
-int batch_size_after(int batch_size, int bounds_attempts) {
-    if (!may_filter_bounds(bounds_attempts))
-        return batch_size;
-    return std::max(batch_size >> bounds_attempts, 1);
+BoundsSearch bounds_search(int batch_size, int bounds_attempts, bool has_filter) {
+    const bool filters = has_filter && bounds_attempts < kUnfilteredAfter;
+    const int halvings = has_filter && !filters ? bounds_attempts - kUnfilteredAfter : bounds_attempts;
+    return {std::max(batch_size >> std::min(halvings, kMostHalvings), 1), filters};
 }
 
-bool may_filter_bounds(int bounds_attempts) { return bounds_attempts < kAttempts; }
+bool is_hopeless(int bounds_attempts) { return bounds_attempts >= kMostBoundsAttempts; }
 
 int half_of(int batch_size) { return std::max(batch_size / kBatchDivisor, 1); }
 

@@ -19,6 +19,7 @@ struct FailedRun {
     Text sqlstate;
     int attempts;                  // starts of this job so far, this one included
     int batch_size;                // of the job
+    int whole_batch_size;          // of the migration's jobs, before any split
     int sub_batch_size;            // that it ran with
     int configured_sub_batch_size; // that the user gave; 0: none
 };
@@ -43,10 +44,17 @@ bool too_many_failed(std::int64_t jobs, std::int64_t failed);
 // Fewer failed jobs than this cannot be too many.
 inline constexpr int kFewestTooMany = 26;
 
-// A range that cannot be found in time is halved like any other failure; after 3 attempts bbm looks without the filter,
-// which only the index has to answer.
-int batch_size_after(int batch_size, int bounds_attempts);
-bool may_filter_bounds(int bounds_attempts);
+// A range that cannot be found in time is halved like any other failure. Where a filter is part of the search it is left
+// out after 3 attempts, and the size begins anew: then only the index has to answer.
+struct BoundsSearch {
+    int batch_size;
+    bool filters;
+};
+BoundsSearch bounds_search(int batch_size, int bounds_attempts, bool has_filter);
+// Not even one key is found in time.
+bool is_hopeless(int bounds_attempts);
+// What makes the next search go without the filter.
+inline constexpr int kUnfilteredAfter = 3;
 
 // The halves of a job that is split.
 int half_of(int batch_size);

@@ -6,15 +6,18 @@ namespace bbm {
 
 namespace {
 
+// One on hold gives its table away meanwhile; when the hold is over it waits for whoever works there then.
 bool table_taken(std::span<const Candidate> earlier, const Candidate &candidate) {
-    return std::any_of(earlier.begin(), earlier.end(),
-                       [&](const Candidate &other) { return other.table_root == candidate.table_root; });
+    return std::any_of(earlier.begin(), earlier.end(), [&](const Candidate &other) {
+        return other.table_root == candidate.table_root && !other.is_held;
+    });
 }
 
 // A worker that runs on a later migration of the same table (it was started before a higher priority arrived).
 bool table_busy(std::span<const Candidate> all, const Candidate &candidate) {
     return std::any_of(all.begin(), all.end(), [&](const Candidate &other) {
-        return other.id != candidate.id && other.table_root == candidate.table_root && other.live_workers > 0;
+        return other.id != candidate.id && other.table_root == candidate.table_root && other.live_workers > 0 &&
+               !other.is_held;
     });
 }
 

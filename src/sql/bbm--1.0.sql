@@ -118,6 +118,7 @@ CREATE TABLE bbm.job (
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE bbm.job IS 'one batch of a migration: the inclusive key range min_cursor..max_cursor, done up to and with cursor';
 CREATE INDEX job_of_migration ON bbm.job (migration_id, id);
+CREATE INDEX job_running ON bbm.job (migration_id) WHERE status = 'running';
 CREATE INDEX job_unfinished ON bbm.job (migration_id, id) WHERE status <> 'succeeded';
 
 CREATE TABLE bbm.event (

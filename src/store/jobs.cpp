@@ -25,9 +25,8 @@ pg::Statement unfinished_statement = {
     " ORDER BY (status = 'failed' AND retry_at IS NULL), id LIMIT " BBM_MOST_JOBS};
 
 pg::Statement running_statement = {
-    "SELECT j.id FROM bbm.migration AS m JOIN bbm.job AS j ON j.migration_id = m.id AND j.status <> 'succeeded'"
-    " WHERE m.table_root = $1::pg_catalog.oid AND m.status IN ('active', 'finalizing') AND m.id <> $2 AND j.status = "
-    "'running'"};
+    "SELECT j.id, m.table_oid FROM bbm.job AS j JOIN bbm.migration AS m ON m.id = j.migration_id"
+    " WHERE j.status = 'running' AND j.migration_id <> $1"};
 
 // Starts further apart are restarts that somebody planned, not a job that kills its server.
 #define BBM_SUSPICION "'10 minutes'"
@@ -172,10 +171,11 @@ Vector<Job> &unfinished_jobs(std::int64_t migration_id, Arena arena) {
     return jobs;
 }
 
-Vector<std::int64_t> &running_on_table(std::uint32_t table_oid, std::int64_t except_migration, Arena arena) {
-    auto &jobs = make<Vector<std::int64_t>>(arena);
-    pg::query(running_statement, {pg::integer(table_oid), pg::integer(except_migration)},
-              [&](pg::Row row) { jobs.push_back(row.integer(1)); });
+Vector<RunningJob> &running_jobs(std::int64_t except_migration, Arena arena) {
+    auto &jobs = make<Vector<RunningJob>>(arena);
+    pg::query(running_statement, {pg::integer(except_migration)}, [&](pg::Row row) {
+        jobs.push_back({row.integer(1), static_cast<std::uint32_t>(row.integer(2))});
+    });
     return jobs;
 }
 

@@ -15,8 +15,12 @@ void insert_running_job(Job &job);
 
 // The jobs that are not done, oldest first.
 Vector<Job> &unfinished_jobs(std::int64_t migration_id, Arena arena);
-// Jobs of other migrations on the same table, its partitions and children, whose row says running.
-Vector<std::int64_t> &running_on_table(std::uint32_t root, std::int64_t except_migration, Arena arena);
+// Jobs of other migrations, whatever their status, whose row says running.
+struct RunningJob {
+    std::int64_t id;
+    std::uint32_t table_oid;
+};
+Vector<RunningJob> &running_jobs(std::int64_t except_migration, Arena arena);
 
 // Marks the job running with the next epoch and counts the start as unproven. The caller holds the job's lock; the
 // struct is brought up to date, since its last owner may have committed after it was read. False if the job was

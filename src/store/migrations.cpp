@@ -71,7 +71,7 @@ pg::Statement pace_statement = {
     " batch_size_given = $8, bounds_attempts = 0 WHERE id = $1"};
 pg::Statement batch_size_statement = {"UPDATE bbm.migration SET batch_size = $2 WHERE id = $1"};
 pg::Statement hold_statement = {"UPDATE bbm.migration SET on_hold_until = $2, hold_reason = $3 WHERE id = $1"};
-pg::Statement bounds_statement = {"UPDATE bbm.migration SET bounds_attempts = bounds_attempts + 1 WHERE id = $1"};
+pg::Statement bounds_statement = {"UPDATE bbm.migration SET bounds_attempts = $2 WHERE id = $1"};
 pg::Statement more_jobs_statement = {"UPDATE bbm.migration SET recent_jobs = recent_jobs + 1 WHERE id = $1"};
 pg::Statement more_rows_statement = {
     "UPDATE bbm.migration SET rows_affected = rows_affected + $2 WHERE id = $1"};
@@ -284,7 +284,9 @@ void set_hold(std::int64_t id, Micros until, Text reason) {
     pg::execute(hold_statement, {pg::integer(id), pg::timestamp(until), pg::text(reason)});
 }
 
-void count_bounds_timeout(std::int64_t id) { pg::execute(bounds_statement, {pg::integer(id)}); }
+void set_bounds_attempts(std::int64_t id, int attempts) {
+    pg::execute(bounds_statement, {pg::integer(id), pg::integer(attempts)});
+}
 void count_job(std::int64_t id) { pg::execute(more_jobs_statement, {pg::integer(id)}); }
 
 void count_rows(std::int64_t id, std::int64_t rows_affected) {

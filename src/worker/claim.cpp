@@ -4,6 +4,7 @@
 #include "core/lifecycle.hpp"
 #include "core/retry.hpp"
 #include "core/schedule.hpp"
+#include "pg/catalog.hpp"
 #include "pg/clock.hpp"
 #include "pg/identity.hpp"
 #include "pg/key_query.hpp"
@@ -57,9 +58,13 @@ OpenJobs look_at(Vector<Job> &jobs) {
     return open;
 }
 
+// By what the catalogs say now: another migration's root may have been written down before its table became a partition.
+// A migration that was paused counts as long as its last sub-batch runs.
 bool table_is_busy(const Migration &migration, Arena arena) {
-    const auto &jobs = store::running_on_table(migration.table_root, migration.id, arena);
-    return std::any_of(jobs.begin(), jobs.end(), is_live);
+    const auto &jobs = store::running_jobs(migration.id, arena);
+    return std::any_of(jobs.begin(), jobs.end(), [&](const store::RunningJob &job) {
+        return pg::table_root(job.table_oid) == migration.table_root && is_live(job.id);
+    });
 }
 
 Claim end(const Migration &migration, MigrationEvent event, Text reason) {
@@ -170,7 +175,7 @@ bool fails_too_often(const Migration &migration, const OpenJobs &open, Text &rea
 
 Claim claim_new_job(const ClaimRequest &request, const OpenJobs &open, Arena arena) {
     const Migration &migration = request.migration;
-    const int batch_size = batch_size_after(migration.pace.batch_size, migration.bounds_attempts);
+    const int batch_size = search_for_bounds(migration).batch_size;
     const auto found = next_range(request, batch_size, arena);
     const bool waits = migration.next_job_at > pg::now() && migration.status != MigrationStatus::finalizing &&
                        !request.session.skips_delays;
@@ -194,7 +199,20 @@ bool is_another(const Migration &now, const Migration &known) {
 
 } // namespace
 
+BoundsSearch search_for_bounds(const Migration &migration) {
+    return bounds_search(migration.pace.batch_size, migration.bounds_attempts, counts_filtered_rows(migration));
+}
+
 bool lock_for_claim(Migration &migration, Claim &refused, Arena arena) {
+    // The table may have become a partition or a child of another one. That is written down first, on its own: claims
+    // on one table meet at the rows that have the same root.
+    const std::uint32_t root = pg::table_root(migration.table_oid);
+    if (root != 0 && root != migration.table_root) {
+        store::set_table_root(migration.id, root);
+        migration.table_root = root;
+        refused = {.kind = Claim::Kind::rest, .until = pg::now()};
+        return false;
+    }
     store::lock_runnable_on_table(migration.table_root);
     const auto fresh = store::lock_migration(migration.id, arena);
     if (fresh && fresh->status == MigrationStatus::failed) {

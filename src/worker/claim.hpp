@@ -1,6 +1,7 @@
 // Which job comes next? One transaction, in which nobody else claims a job on the same table.
 #pragma once
 
+#include "core/retry.hpp"
 #include "core/types.hpp"
 #include "pg/key_query.hpp"
 #include "pg/memory.hpp"
@@ -25,6 +26,9 @@ struct Claim {
 // the order of people who pause a migration and then change its table. Brings `migration` up to date. True if a job of
 // it may be claimed; else `refused` says why not.
 bool lock_for_claim(Migration &migration, Claim &refused, Arena arena);
+
+// How the bounds of its next job are to be looked for.
+BoundsSearch search_for_bounds(const Migration &migration);
 
 struct ClaimRequest {
     const Migration &migration; // as it is now

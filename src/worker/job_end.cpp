@@ -40,8 +40,10 @@ void follow_decision(const JobRun &run, const Migration &migration, const Failur
     if (decision.action == RetryDecision::Action::fail_migration &&
         apply(migration.status, MigrationEvent::fail).kind == Step::Kind::moves)
         store::change_status(migration, MigrationEvent::fail, MigrationStatus::failed, {{}, &failure, run.job.id});
-    if (decision.action == RetryDecision::Action::hold_migration && migration.status == MigrationStatus::active) {
-        store::set_hold(migration.id, pg::now() + decision.delay, failure.message);
+    const Micros until = pg::now() + decision.delay;
+    if (decision.action == RetryDecision::Action::hold_migration && migration.status == MigrationStatus::active &&
+        migration.on_hold_until < until) { // a person's hold may be longer
+        store::set_hold(migration.id, until, failure.message);
         store::record_event(migration, "hold", {{}, &failure, run.job.id}, name(migration.status));
     }
 }
@@ -54,7 +56,9 @@ bool is_tried_again(RetryDecision::Action action) {
 void fail(const JobRun &run, const Failure &failure, Range tried) {
     log_failure(run, failure);
     const RetryDecision decision = after_failure(
-        {failure.sqlstate, run.job.attempts, run.job.batch_size, run.size.keys, run.pace.sub_batch_size}, pg::jitter());
+        {failure.sqlstate, run.job.attempts, run.job.batch_size, run.migration->pace.batch_size, run.size.keys,
+         run.pace.sub_batch_size},
+        pg::jitter());
     keep_books(*run.session, pg::Durability::durable, [&] {
         const auto migration = store::lock_migration(run.job.migration_id, pg::current_arena());
         store::Ending ending = {.event = JobEvent::fail,

@@ -17,6 +17,8 @@
 #include "worker/job_runner.hpp"
 #include "worker/rooms.hpp"
 
+#include <algorithm>
+
 namespace bbm {
 
 namespace {
@@ -47,7 +49,7 @@ struct Engine {
 };
 
 bool wants_filter(const Migration &migration) {
-    return counts_filtered_rows(migration) && may_filter_bounds(migration.bounds_attempts);
+    return search_for_bounds(migration).filters;
 }
 
 // The key may have changed since the migration was queued; then it is refused here and the migration fails.
@@ -92,15 +94,24 @@ void say_once(Engine &engine, const Failure &failure) {
         pg::format("SQLSTATE %s; it is tried again every second.", failure.sqlstate.data()));
 }
 
-// The bounds of a job were not found in time. It counts, and the next attempt looks for less.
-void count_bounds_timeout(const Engine &engine, const Failure &failure) {
+// The bounds of a job were not found: too slow, or the filter raises an error for a row. It counts, and the next attempt
+// looks for less, or without the filter; then the command meets the row, and it is found.
+void count_bounds_failure(const Engine &engine, const Failure &failure) {
     keep_books(*engine.session, pg::Durability::durable, [&] {
         const auto migration = store::lock_migration(engine.migration.id, pg::current_arena());
         if (!migration)
             return;
-        store::count_bounds_timeout(migration->id);
+        const bool is_slow = failure.sqlstate == kCanceled;
+        const int attempts = migration->bounds_attempts + 1;
+        store::set_bounds_attempts(migration->id, is_slow ? attempts : std::max(attempts, kUnfilteredAfter));
         store::record_event(*migration, "bounds", {{}, &failure}, name(migration->status));
     });
+}
+
+bool is_bounds_failure(const Engine &engine, const Failure &error) {
+    if (!engine.is_looking || is_hopeless(engine.migration.bounds_attempts))
+        return false;
+    return error.sqlstate == kCanceled || (engine.filters_bounds && classify(error.sqlstate) == FailureClass::data);
 }
 
 // In a transaction that it opens. Never waits for the table: people would wait behind the migration's row.
@@ -119,17 +130,18 @@ Claim try_to_claim(Engine &engine, Migration &fresh, Arena arena) {
 
 Claim after_claim_error(Engine &engine, const Failure &error) {
     engine.planned_at = 0;
-    const bool is_cancel = error.sqlstate == kCanceled;
-    if (is_cancel && engine.session->cancel == pg::Cancel::raises)
+    if (error.sqlstate == kCanceled && engine.session->cancel == pg::Cancel::raises)
         pg::raise(error);
     if (error.sqlstate == kLockNotAvailable) // somebody pauses, alters or claims in this moment
         return {.kind = Claim::Kind::rest, .until = pg::now() + kTableRetry};
-    if (is_cancel && engine.is_looking) {
-        count_bounds_timeout(engine, error);
+    if (is_bounds_failure(engine, error)) {
+        count_bounds_failure(engine, error);
         return {.kind = Claim::Kind::rest, .until = pg::now() + kClaimRetry};
     }
     const FailureClass failure_class = classify(error.sqlstate);
-    if (failure_class == FailureClass::transient || failure_class == FailureClass::resources) {
+    const bool is_hopeless_search = engine.is_looking && error.sqlstate == kCanceled;
+    if (!is_hopeless_search &&
+        (failure_class == FailureClass::transient || failure_class == FailureClass::resources)) {
         say_once(engine, error);
         return {.kind = Claim::Kind::rest, .until = pg::now() + kClaimRetry};
     }
@@ -149,21 +161,14 @@ Claim claim(Engine &engine) {
         claimed = try_to_claim(engine, fresh, arena);
         pg::commit_transaction(pg::Durability::durable);
     });
+    engine.migration.bounds_attempts = fresh.bounds_attempts;
+    engine.migration.table_root = fresh.table_root;
     if (error)
         return after_claim_error(engine, *error);
     engine.last_claim_error = {};
     engine.migration.status = fresh.status;
     engine.migration.pace = fresh.pace;
     return claimed;
-}
-
-// Tables may have become partitions or children of another one since the migration was queued.
-void follow_table_root(Migration &migration) {
-    const std::uint32_t root = pg::table_root(migration.table_oid);
-    if (root == 0 || root == migration.table_root)
-        return;
-    store::set_table_root(migration.id, root);
-    migration.table_root = root;
 }
 
 bool load(Engine &engine, std::int64_t id) {
@@ -176,8 +181,6 @@ bool load(Engine &engine, std::int64_t id) {
         if (!found)
             return;
         engine.migration = *migration;
-        if (migration->is_home && is_runnable(migration->status))
-            follow_table_root(engine.migration);
     });
     return found;
 }
@@ -205,6 +208,8 @@ Run work(Engine &engine) {
         case Claim::Kind::failed:
             return {Outcome::failed};
         case Claim::Kind::rest:
+            if (claimed.until <= pg::now())
+                break;
             return {Outcome::resting, claimed.until};
         case Claim::Kind::busy:
             return {Outcome::busy};

@@ -20,7 +20,8 @@ Vector<Reading> &read_health(HealthSampler &sampler, std::uint32_t table, Arena 
 Reading read_vacuums(std::uint32_t table, Arena arena);
 
 // Calls the function that bbm.health_function names, as the current user; nothing if it names none. In a background
-// worker it is cancelled after a second. A client has his own statement_timeout, and his cancel request is an ERROR.
+// worker it is cancelled after a second and then left alone for half a minute. A client has his own statement_timeout,
+// and his cancel request is an ERROR.
 std::optional<Reading> read_users_indicator(std::uint32_t table, Arena arena);
 
 } // namespace bbm::pg

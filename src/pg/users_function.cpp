@@ -27,6 +27,10 @@ namespace {
 
 // Nobody works while it runs. What takes longer says by that alone that it is no reading of a gauge.
 constexpr Micros kLongestCall = 1'000'000;
+// One that took too long is left alone for that time: otherwise the worker would do nothing but wait for it.
+constexpr Micros kRestAfterLongCall = 30'000'000;
+
+Micros left_alone_until = 0; // by the stopwatch
 
 bool returns_a_share(Oid function) {
     HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
@@ -82,6 +86,9 @@ std::optional<Reading> read_users_indicator(std::uint32_t table, Arena arena) {
         return std::nullopt;
     const char *function_name = copy(Text(settings().health_function), arena).data(); // it may change its own setting
     const bool in_worker = MyBackendType == B_BG_WORKER;
+    const Micros start = stopwatch();
+    if (in_worker && start < left_alone_until)
+        return users_value_unknown(format("%s took too long and is left alone for a while", function_name), arena);
     std::optional<double> value;
     const auto error = attempt_inside(arena, [&] {
         if (in_worker)
@@ -93,6 +100,8 @@ std::optional<Reading> read_users_indicator(std::uint32_t table, Arena arena) {
         return judge_users_value(function_name, value, arena);
     if (error->sqlstate == "57014" && !in_worker)
         raise(*error);
+    if (stopwatch() - start >= kLongestCall)
+        left_alone_until = stopwatch() + kRestAfterLongCall;
     return users_value_unknown(error->message, arena);
 }
 

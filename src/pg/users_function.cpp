@@ -30,7 +30,19 @@ constexpr Micros kLongestCall = 1'000'000;
 // One that took too long is left alone for that time: otherwise the worker would do nothing but wait for it.
 constexpr Micros kRestAfterLongCall = 30'000'000;
 
-Micros left_alone_until = 0; // by the stopwatch
+// A gauge that is broken guards nobody, and nobody looks at bbm.health all the time.
+constexpr Micros kBetweenLogLines = 60'000'000;
+
+// By the stopwatch; 0 = never.
+Micros left_alone_until = 0;
+Micros logged_at = 0;
+
+void log_sometimes(Text message) {
+    if (logged_at != 0 && stopwatch() - logged_at < kBetweenLogLines)
+        return;
+    logged_at = stopwatch();
+    report(Level::log, format("bbm.health_function holds nothing: %.*s", width(message), message.data()));
+}
 
 bool returns_a_share(Oid function) {
     HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
@@ -96,13 +108,15 @@ std::optional<Reading> read_users_indicator(std::uint32_t table, Arena arena) {
         value = call(find_function(function_name), table);
         stop_statement_timer();
     });
-    if (!error)
-        return judge_users_value(function_name, value, arena);
-    if (error->sqlstate == "57014" && !in_worker)
+    if (error && error->sqlstate == "57014" && !in_worker)
         raise(*error);
-    if (stopwatch() - start >= kLongestCall)
+    if (error && stopwatch() - start >= kLongestCall)
         left_alone_until = stopwatch() + kRestAfterLongCall;
-    return users_value_unknown(error->message, arena);
+    const Reading reading =
+        error ? users_value_unknown(error->message, arena) : judge_users_value(function_name, value, arena);
+    if (in_worker && reading.verdict == Verdict::unknown)
+        log_sometimes(reading.reason);
+    return reading;
 }
 
 } // namespace bbm::pg

@@ -196,6 +196,7 @@ SQL
 	verdict_is('replica_lag', 'normal', 'without a standby there is no lag');
 	is(reason_of('replica_lag'), 'no standby is connected', 'and it says so');
 
+	my $resting = queue_add_one($node, 'postgres', 'other', "job_interval => '1h', batch_size => 1");
 	$node->backup('base');
 	my $standby = PostgreSQL::Test::Cluster->new('health_standby');
 	$standby->init_from_backup($node, 'base', has_streaming => 1);
@@ -204,6 +205,9 @@ SQL
 	verdict_is('replica_lag', 'normal', 'a standby that has replayed everything has no lag');
 	is($standby->safe_psql('postgres', "SELECT string_agg(verdict || ', ' || reason, '; ') FROM bbm.health WHERE table_name IS NULL"),
 		join('; ', ('not available, the server is a standby') x 3), 'the standby itself has nothing to say');
+
+	is($standby->safe_psql('postgres', 'SELECT indicator, verdict FROM bbm.health WHERE table_name IS NOT NULL'), 'autovacuum|normal', 'but can be looked at');
+	$node->safe_psql('postgres', "SELECT bbm.delete($resting)");
 
 	$standby->safe_psql('postgres', 'SELECT pg_wal_replay_pause()');
 	poll($standby, 'postgres', 'SELECT pg_get_wal_replay_pause_state()', 'paused', 'replay stands still');
@@ -287,9 +291,11 @@ SQL
 	# One that hangs is cancelled and holds nothing.
 	add_counted_table($node, 'postgres', 'unhindered', 300);
 	setting('bbm.health_function', 'ops.hangs');
+	my $offset = log_size($node);
 	$id = queue_add_one($node, 'postgres', 'unhindered', 'sub_batch_size => 10');
 	ends_with_each_row_once($id, 'unhindered', 300, 'a function that hangs');
 	is(holds_of($id), '', 'it was never held');
+	is(count_matches(log_since($node, $offset), qr/bbm\.health_function holds nothing: canceling statement/), 1, 'the log says it, once');
 	setting('bbm.health_function', '');
 }
 

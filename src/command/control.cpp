@@ -156,7 +156,9 @@ void alter(std::int64_t id, const PaceChange &change) {
     pace.batch_size = change.batch_size.value_or(pace.batch_size);
     pace.sub_batch_size = change.sub_batch_size.value_or(pace.sub_batch_size);
     pace.max_batch_size = change.max_batch_size.value_or(pace.max_batch_size);
-    check_sizes(pace.batch_size_given ? pace.batch_size : 0, pace.sub_batch_size);
+    if (change.max_batch_size && !change.batch_size)
+        pace.batch_size = std::min(pace.batch_size, *change.max_batch_size);
+    check_sizes(pace.batch_size_given ? pace.batch_size : 0, pace.sub_batch_size, pace.max_batch_size);
     store::set_pace(id, pace, change.priority);
     store::record_event(migration, "alter", {}, name(migration.status));
     pg::start_scheduler_at_commit();

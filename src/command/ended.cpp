@@ -37,6 +37,7 @@ std::int64_t look_again(Migration &migration) {
     pg::raise_if(pg::check_table(migration.table_oid));
     pg::raise_if(pg::find_key(migration.table_oid, migration.cursor_columns[0], key));
     migration.table_name = pg::table_name(migration.table_oid);
+    migration.cursor_types = single(key.type_name);
     migration.table_root = pg::table_root(migration.table_oid);
     migration.range = find_range(migration, key.type);
     return estimated_rows(migration);

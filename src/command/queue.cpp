@@ -49,7 +49,8 @@ void check_numbers(const QueueRequest &request) {
         refuse_value("finish_within must be greater than zero");
     if (request.finish_within && (request.job_interval || request.batch_size))
         refuse_value("finish_within cannot be combined with job_interval or batch_size", "It chooses both of them.");
-    check_sizes(request.batch_size.value_or(0), request.sub_batch_size.value_or(0));
+    check_sizes(request.batch_size.value_or(0), request.sub_batch_size.value_or(0),
+                request.max_batch_size.value_or(0));
     if (request.job_class_name.empty())
         refuse_value("job_class_name must not be empty");
     if (!parse_on_data_error(request.on_data_error))
@@ -130,12 +131,6 @@ bool check_command_text(const pg::RangeCommand &command) {
     pg::raise_if(check_command(facts, has_scope));
     pg::check_privileges(inspected);
     return has_placeholders;
-}
-
-Key single(Text part) {
-    const auto parts = pg::make_array<Text>(pg::current_arena(), 1);
-    parts[0] = part;
-    return parts;
 }
 
 // In the key type's own form; empty where nothing was given.
@@ -237,7 +232,9 @@ void check_positive(Text what, std::optional<int> value) {
         refuse_value(pg::format("%s must be greater than zero", what.data()));
 }
 
-void check_sizes(int batch_size, int sub_batch_size) {
+void check_sizes(int batch_size, int sub_batch_size, int max_batch_size) {
+    if (batch_size > 0 && max_batch_size > 0 && batch_size > max_batch_size)
+        refuse_value("batch_size must not be greater than max_batch_size");
     if (batch_size > 0 && sub_batch_size > batch_size)
         refuse_value("sub_batch_size must not be greater than batch_size");
 }
@@ -245,6 +242,12 @@ void check_sizes(int batch_size, int sub_batch_size) {
 void check_duration(Text what, std::optional<Micros> value) {
     if (value && *value < 0)
         refuse_value(pg::format("%s must not be negative", what.data()));
+}
+
+Key single(Text part) {
+    const auto parts = pg::make_array<Text>(pg::current_arena(), 1);
+    parts[0] = part;
+    return parts;
 }
 
 std::optional<Range> find_range(const Migration &migration, std::uint32_t key_type) {

@@ -45,6 +45,8 @@ Planned plan_migration(const QueueRequest &request);
 // Raises the rest, and finds the range.
 void check_plan(Planned &planned);
 
+Key single(Text part); // a key of one column
+
 // The keys that a migration has to handle, or nothing: those of its table now, within the bounds that were given.
 std::optional<Range> find_range(const Migration &migration, std::uint32_t key_type);
 
@@ -63,7 +65,7 @@ bool undefine(Text name);
 
 // Raises 22023 for a number that is not positive, or a negative duration.
 void check_positive(Text what, std::optional<int> value);
-void check_sizes(int batch_size, int sub_batch_size); // 0: not given
+void check_sizes(int batch_size, int sub_batch_size, int max_batch_size); // 0: not given
 void check_duration(Text what, std::optional<Micros> value);
 
 } // namespace bbm

@@ -95,8 +95,7 @@ void refuse_history(const Migration &migration) {
                       pg::format("%s, number %lld, was queued again", label(migration).data(),
                                  static_cast<long long>(migration.id)),
                       pg::format("It is generation %d, and a newer one has taken its place.", migration.generation),
-                      pg::format("See SELECT * FROM bbm.migrations WHERE job_class_name = '%s';",
-                                 migration.job_class_name.data())});
+                      "The newest generation is shown by: SELECT * FROM bbm.status;"});
 }
 
 Text configuration(const Migration &migration) {

@@ -60,10 +60,12 @@ std::optional<BatchSizeChange> fit_interval(const Pace &pace, std::span<const Jo
         return std::nullopt;
     const double multiplier = *efficiency > 0 ? std::min(kTargetHigh / *efficiency, kLargestGrowth) : kLargestGrowth;
     const int high = largest(pace.max_batch_size);
-    int low = std::min(kSmallestOptimized, high);
-    if (multiplier < 1)
-        low = std::min(low, pace.batch_size);
-    return changed(pace, clamped(pace.batch_size * multiplier, low, high), *efficiency);
+    const int low = std::min({kSmallestOptimized, high, std::max(pace.batch_size, 1)});
+    double wanted = pace.batch_size * multiplier;
+    if (multiplier > 1) // up to the documented minimum as far as the interval allows
+        wanted = std::max({wanted, pace.batch_size + 1.0,
+                           std::min<double>(kSmallestOptimized, pace.batch_size * kTargetHigh / std::max(*efficiency, 0.001))});
+    return changed(pace, clamped(wanted, low, high), *efficiency);
 }
 
 std::optional<BatchSizeChange> fit_target(const Pace &pace, std::span<const JobSample> samples) {

@@ -28,8 +28,8 @@ struct BatchSizeChange {
     double efficiency; // of the jobs so far: 1 where they take as long as they should
 };
 
-// Nothing where the size stays. It differs from its source in three places: it acts on the jobs there are, a slow job
-// never raises a size below the documented minimum, and jobs too short to measure grow.
+// Nothing where the size stays. It differs from its source in three places: it acts on the jobs there are, a size below
+// the documented minimum is raised to it only as far as the interval allows, and jobs too short to measure grow.
 std::optional<BatchSizeChange> next_batch_size(const Pace &pace, std::span<const JobSample> newest_first);
 
 } // namespace bbm

@@ -19,9 +19,9 @@ struct FailedRun {
     Text sqlstate;
     int attempts;                  // starts of this job so far, this one included
     int batch_size;                // of the job
-    int whole_batch_size;          // of the migration's jobs, before any split
     int sub_batch_size;            // that it ran with
     int configured_sub_batch_size; // that the user gave; 0: none
+    int whole_batch_size = 0;      // of the migration's jobs, before any split
 };
 
 struct RetryDecision {

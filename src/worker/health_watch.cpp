@@ -8,10 +8,10 @@
 #include "pg/settings.hpp"
 #include "store/migrations.hpp"
 #include "store/work.hpp"
-#include "worker/rooms.hpp"
 
 #include <algorithm>
 #include <cstring>
+#include <iterator>
 
 namespace bbm {
 
@@ -21,25 +21,38 @@ namespace {
 constexpr Micros kBetweenLooks = 1'000'000;
 // The documented hold. When it is over some work is done, whatever the indicators say: nothing stops for ever.
 constexpr Micros kLongestHold = 600'000'000;
+// What stands in the table is renewed as long as somebody watches: should he die, the hold is over soon after him.
+constexpr Micros kLease = 15'000'000;
+constexpr Micros kRenewBefore = 10'000'000;
 // A rate limit switches on and off every other second: one pair of events in this time tells it as well.
 constexpr Micros kBetweenEvents = 60'000'000;
+
+struct Told {
+    std::int64_t migration;
+    Micros at;
+    char indicator[32];
+};
 
 // Of the process: a hint about its own past, never a fact about the migration.
 struct Watch {
     pg::HealthSampler sampler;
     pg::Context room;
     Micros looked_at; // by the stopwatch; 0: never
-    Micros told_at;
-    char told_of[64]; // an indicator
+    Told told[16];
+    int next_told;
 };
 Watch watch = {};
 
-std::optional<Stop> read_indicators(const Session &session, const Migration &migration) {
+Arena open_room() {
     if (watch.room.context == nullptr)
         watch.room = pg::make_context("bbm health");
     watch.room.reset();
+    return watch.room.arena();
+}
+
+std::optional<Stop> read_indicators(const Session &session, const Migration &migration) {
+    const Arena arena = open_room();
     watch.looked_at = pg::stopwatch();
-    const Arena arena = watch.room.arena();
     std::optional<Stop> stop;
     begin_as_owner(session, migration);
     auto &readings = pg::read_health(watch.sampler, migration.table_oid, arena);
@@ -53,48 +66,67 @@ std::optional<Stop> read_indicators(const Session &session, const Migration &mig
 
 bool is_time_to_look() { return pg::stopwatch() - watch.looked_at >= kBetweenLooks || watch.looked_at == 0; }
 
-bool tells(Text indicator) {
+// True if an event is due: none of this migration and indicator was written lately.
+bool tells(std::int64_t migration, Text indicator) {
     const Micros now = pg::stopwatch();
-    if (Text(watch.told_of) == indicator && now - watch.told_at < kBetweenEvents)
-        return false;
-    watch.told_at = now;
-    const std::size_t length = std::min(indicator.size(), sizeof watch.told_of - 1);
-    std::memcpy(watch.told_of, indicator.data(), length);
-    watch.told_of[length] = '\0';
+    for (const Told &told : watch.told)
+        if (told.migration == migration && Text(told.indicator) == indicator && now - told.at < kBetweenEvents)
+            return false;
+    Told &told = watch.told[watch.next_told];
+    watch.next_told = (watch.next_told + 1) % static_cast<int>(std::size(watch.told));
+    told = {migration, now, {}};
+    std::memcpy(told.indicator, indicator.data(), std::min(indicator.size(), sizeof told.indicator - 1));
     return true;
 }
 
+// What is written down of a hold, and renewed.
+struct Hold {
+    Micros began;
+    Micros until = 0;
+    bool tells;
+};
+
+Micros next_lease(const Hold &hold) { return std::min(pg::now() + kLease, hold.began + kLongestHold); }
+
 // False where there is nothing to hold any more: paused, deleted, finalizing, or held by a person.
-bool write_hold(const Session &session, const Migration &migration, const Stop &stop, Micros until, bool tell) {
+bool write_hold(const Session &session, const Migration &migration, const Stop &stop, Hold &hold) {
     bool is_held = false;
-    keep_books(session, pg::Durability::durable, [&] {
+    keep_books(session, pg::Durability::relaxed, [&] {
         const auto now = store::lock_migration(migration.id, pg::current_arena());
         if (!now || now->status != MigrationStatus::active || now->on_hold_until > pg::now())
             return;
-        store::set_hold(now->id, until, stop.indicator);
-        if (tell)
+        hold.until = next_lease(hold);
+        store::set_hold(now->id, hold.until, stop.indicator);
+        if (hold.tells)
             store::record_event(*now, "hold", {.reason = stop.reason}, name(now->status));
         is_held = true;
     });
     return is_held;
 }
 
-bool is_still_held(const Session &session, const Migration &migration, Micros until) {
+// False if somebody has ended the hold, or made another of it.
+bool keep_hold(const Session &session, const Migration &migration, Hold &hold) {
     bool is_held = false;
+    const bool renews = hold.until - pg::now() < kRenewBefore && hold.until < hold.began + kLongestHold;
     keep_books(session, pg::Durability::relaxed, [&] {
-        const auto now = store::load_migration(migration.id, pg::current_arena());
-        is_held = now && now->status == MigrationStatus::active && now->on_hold_until == until;
+        const auto now = renews ? store::lock_migration(migration.id, pg::current_arena())
+                                : store::load_migration(migration.id, pg::current_arena());
+        is_held = now && now->status == MigrationStatus::active && now->on_hold_until == hold.until;
+        if (!is_held || !renews)
+            return;
+        hold.until = next_lease(hold);
+        store::set_hold(now->id, hold.until, now->hold_reason);
     });
     return is_held;
 }
 
-void release(const Session &session, const Migration &migration, Micros until, Text why, bool tell) {
-    keep_books(session, pg::Durability::durable, [&] {
+void release(const Session &session, const Migration &migration, const Hold &hold, Text why) {
+    keep_books(session, pg::Durability::relaxed, [&] {
         const auto now = store::lock_migration(migration.id, pg::current_arena());
-        if (!now || now->on_hold_until != until)
+        if (!now || now->on_hold_until != hold.until)
             return;
         store::set_hold(now->id, 0, {});
-        if (tell)
+        if (hold.tells)
             store::record_event(*now, "release", {.reason = why}, name(now->status));
     });
 }
@@ -112,12 +144,13 @@ bool has_place(const Session &session, const Migration &migration) {
 }
 
 // Why the wait is over.
-Text wait_until_clear(const Session &session, const Migration &migration, Micros until) {
-    const Micros deadline = std::min(until, session.deadline);
+Text wait_until_clear(const Session &session, const Migration &migration, Hold &hold) {
+    const Micros deadline = std::min(hold.began + kLongestHold, session.deadline);
     for (;;) {
-        (void)next_turn();
+        watch.room.reset();
+        watch.room.enter();
         pg::sleep_until(std::min(pg::now() + kBetweenLooks, deadline), session.cancel);
-        if (!pg::settings().enabled || !is_still_held(session, migration, until))
+        if (!pg::settings().enabled || !keep_hold(session, migration, hold))
             return "ended by somebody";
         if (pg::now() >= deadline)
             return "the time is over";
@@ -131,21 +164,16 @@ Text wait_until_clear(const Session &session, const Migration &migration, Micros
 std::optional<Stop> look_at_health(const Session &session, const Migration &migration) {
     if (migration.status == MigrationStatus::finalizing || !is_time_to_look())
         return std::nullopt;
-    const auto stop = read_indicators(session, migration);
-    if (!stop)
-        return std::nullopt;
-    return Stop{pg::copy(stop->indicator, job_room()), pg::copy(stop->reason, job_room())};
+    return read_indicators(session, migration);
 }
 
 bool wait_on_hold(const Session &session, const Migration &migration, const Stop &stop) {
-    const Micros until = pg::now() + kLongestHold;
-    const bool tell = tells(stop.indicator);
-    if (session.cancel == pg::Cancel::raises && tell)
+    Hold hold = {pg::now(), 0, tells(migration.id, stop.indicator)};
+    if (session.cancel == pg::Cancel::raises && hold.tells)
         pg::report(pg::Level::notice, pg::format("on hold: %s", stop.reason.data()));
-    if (!write_hold(session, migration, stop, until, tell))
+    if (!write_hold(session, migration, stop, hold))
         return true;
-    const Text why = wait_until_clear(session, migration, until);
-    release(session, migration, until, why, tell);
+    release(session, migration, hold, wait_until_clear(session, migration, hold));
     watch.looked_at = pg::stopwatch(); // some work, before they are looked at again
     return has_place(session, migration);
 }

@@ -10,7 +10,7 @@ namespace bbm {
 
 struct Stop {
     Text indicator;
-    Text reason; // in the memory of the current job
+    Text reason; // both until the next look
 };
 
 // The indicator that says stop, if any. Reads them once a second; whoever finalizes does not ask. Opens its own

@@ -56,8 +56,8 @@ bool is_tried_again(RetryDecision::Action action) {
 void fail(const JobRun &run, const Failure &failure, Range tried) {
     log_failure(run, failure);
     const RetryDecision decision = after_failure(
-        {failure.sqlstate, run.job.attempts, run.job.batch_size, run.migration->pace.batch_size, run.size.keys,
-         run.pace.sub_batch_size},
+        {failure.sqlstate, run.job.attempts, run.job.batch_size, run.size.keys, run.pace.sub_batch_size,
+         run.migration->pace.batch_size},
         pg::jitter());
     keep_books(*run.session, pg::Durability::durable, [&] {
         const auto migration = store::lock_migration(run.job.migration_id, pg::current_arena());

@@ -47,14 +47,19 @@ void learn(JobRun &run, const SubBatch &sub_batch) {
                                        pg::settings().target_sub_batch_time());
 }
 
-// What keeps the next sub-batch from being started, if anything.
-std::optional<JobEnd> obstacle(const JobRun &run) {
+// What keeps the next sub-batch from being started, if anything. A hold by an indicator is waited for with the job in
+// hand: it may last for a second, again and again.
+std::optional<JobEnd> obstacle(JobRun &run) {
+    if (const auto stop = look_at_health(*run.session, *run.migration)) {
+        const Micros began = pg::stopwatch();
+        if (!wait_on_hold(*run.session, *run.migration, *stop))
+            return JobEnd{JobEnd::Kind::gives_way};
+        run.started += pg::stopwatch() - began; // no work, and nothing for the optimizer
+    }
     if (pg::now() >= run.session->deadline)
         return JobEnd{JobEnd::Kind::out_of_time};
     if (!pg::settings().enabled)
         return JobEnd{JobEnd::Kind::stopped};
-    if (const auto stop = look_at_health(*run.session, *run.migration))
-        return JobEnd{JobEnd::Kind::held, stop->indicator, stop->reason};
     return std::nullopt;
 }
 
@@ -67,7 +72,7 @@ JobEnd walk_job(JobRun &run, Failure &failure, Tried &tried) {
         const Arena arena = next_turn();
         SubBatch sub_batch;
         tried = {};
-        const auto error = pg::attempt(job_room(), [&] {
+        const auto error = pg::attempt(arena, [&] {
             pg::check_signals(run.session->cancel);
             sub_batch = run_sub_batch(run, tried, arena);
         });
@@ -116,8 +121,8 @@ JobEnd run_job(const Session &session, Migration &migration, const pg::KeyQuerie
     case JobEnd::Kind::out_of_time:
         give_back(run, "max_time is over");
         break;
-    case JobEnd::Kind::held:
-        give_back(run, end.reason);
+    case JobEnd::Kind::gives_way:
+        give_back(run, "gives way after a hold");
         break;
     case JobEnd::Kind::failed:
         pg::unlock(pg::LockClass::job, job.id); // before an error may fly; from here on the epoch is fence enough

@@ -6,9 +6,13 @@
 namespace bbm {
 
 struct JobEnd {
-    enum class Kind { done, stopped, out_of_time, failed, held } kind;
-    Text indicator = {}; // held: by which indicator of health
-    Text reason = {};
+    enum class Kind {
+        done,
+        stopped,
+        out_of_time,
+        failed,
+        gives_way, // another migration took its place while it was on hold
+    } kind;
 };
 
 // Ends the job in the tables as well, and frees its lock. Errors of the user's command are recorded; others fly.

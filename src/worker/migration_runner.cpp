@@ -13,7 +13,6 @@
 #include "pg/settings.hpp"
 #include "store/migrations.hpp"
 #include "worker/claim.hpp"
-#include "worker/health_watch.hpp"
 #include "worker/job_runner.hpp"
 #include "worker/rooms.hpp"
 
@@ -198,8 +197,7 @@ Run work(Engine &engine) {
             const JobEnd end = run_job(*engine.session, engine.migration, queries.keys, claimed.job);
             if (end.kind == JobEnd::Kind::failed)
                 engine.planned_at = 0;
-            if (end.kind == JobEnd::Kind::held &&
-                !wait_on_hold(*engine.session, engine.migration, {end.indicator, end.reason}))
+            if (end.kind == JobEnd::Kind::gives_way)
                 return {Outcome::busy};
             break;
         }

@@ -333,20 +333,52 @@ TEST(retry, fewer_failures_than_the_fewest_are_never_too_many) {
     EXPECT_TRUE(too_many_failed(50, kFewestTooMany));
 }
 
-TEST(retry, bounds_that_time_out_are_halved_three_times) {
+// One that holds all rows for long must not leave a job for each of them.
+TEST(retry, a_lock_cuts_a_job_into_sixteen_parts_at_most) {
+    int parts = 1, batch_size = 100'000;
+    while (after_failure({"55P03", 3, batch_size, 10, 0, 100'000}, 0).action == Action::split_job) {
+        batch_size = half_of(batch_size);
+        parts *= 2;
+    }
+    EXPECT_EQ(parts, 16);
+    EXPECT_EQ(after_failure({"55P03", 3, batch_size, 10, 0, 100'000}, 0).action, Action::retry_job);
+    EXPECT_EQ(after_failure({"57014", 3, batch_size, 10, 0, 100'000}, 0).action, Action::split_job)
+        << "one slow row is looked for to the end";
+    EXPECT_EQ(after_failure({"55P03", 3, 2, 1, 0, 10}, 0).action, Action::split_job) << "small jobs have few parts";
+}
+
+TEST(retry, bounds_that_time_out_are_halved) {
     const struct {
-        int batch_size, attempts, expected;
+        const char *what;
+        int batch_size, attempts;
+        bool has_filter;
+        BoundsSearch expected;
     } cases[] = {
-        {1000, 0, 1000}, {1000, 1, 500}, {1000, 2, 250}, {1000, 3, 1000}, {1000, 4, 1000}, {1000, 1000, 1000},
-        {1, 1, 1},       {1, 2, 1},      {2, 2, 1},      {3, 1, 1},       {7, 2, 1},       {2'000'000, 2, 500'000},
+        {"at first as it is", 1000, 0, true, {1000, true}},
+        {"the second attempt", 1000, 1, true, {500, true}},
+        {"the third", 1000, 2, true, {250, true}},
+        {"then without the filter, with the whole size", 1000, 3, true, {1000, false}},
+        {"which is halved in its turn", 1000, 4, true, {500, false}},
+        {"without a filter halving goes on", 1000, 3, false, {125, false}},
+        {"down to one key", 1000, 10, false, {1, false}},
+        {"and no further", 1000, INT_MAX, false, {1, false}},
+        {"nor with a filter", 2'000'000, INT_MAX, true, {1, false}},
+        {"one key stays one", 1, 2, true, {1, true}},
     };
-    for (const auto &one : cases)
-        EXPECT_EQ(batch_size_after(one.batch_size, one.attempts), one.expected)
-            << one.batch_size << ' ' << one.attempts;
-    for (const int attempts : {0, 1, 2})
-        EXPECT_TRUE(may_filter_bounds(attempts)) << attempts;
-    for (const int attempts : {3, 4, INT_MAX})
-        EXPECT_FALSE(may_filter_bounds(attempts)) << attempts;
+    for (const auto &one : cases) {
+        const BoundsSearch search = bounds_search(one.batch_size, one.attempts, one.has_filter);
+        EXPECT_EQ(search.batch_size, one.expected.batch_size) << one.what;
+        EXPECT_EQ(search.filters, one.expected.filters) << one.what;
+    }
+}
+
+// Hopeless only after the smallest search has been tried as well.
+TEST(retry, bounds_are_given_up_after_one_key_was_looked_for) {
+    int attempts = 0;
+    while (bounds_search(2'000'000, attempts, true).batch_size > 1 || bounds_search(2'000'000, attempts, true).filters)
+        ++attempts;
+    EXPECT_FALSE(is_hopeless(attempts));
+    EXPECT_TRUE(is_hopeless(INT_MAX));
 }
 
 TEST(retry, halves_of_a_job) {

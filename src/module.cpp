@@ -9,6 +9,7 @@
 #include "command/reference.hpp"
 #include "command/run.hpp"
 #include "command/run_batch.hpp"
+#include "pg/call.hpp"
 #include "pg/due.hpp"
 #include "pg/guard.hpp"
 #include "pg/identity.hpp"
@@ -20,21 +21,16 @@
 #include "pg/workers.hpp"
 #include "worker/processes.hpp"
 
-#include <initializer_list>
 #include <optional>
 
 extern "C" {
 #include "postgres.h"
 
-#include "access/htup_details.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
-#include "utils/array.h"
-#include "utils/builtins.h"
-#include "utils/jsonb.h"
 #include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 }
@@ -44,72 +40,21 @@ namespace {
 using bbm::Micros;
 using bbm::Text;
 
-bool given(FunctionCallInfo fcinfo, int i) { return !PG_ARGISNULL(i); }
-
-Text text_at(FunctionCallInfo fcinfo, int i) {
-    if (!given(fcinfo, i))
-        return {};
-    return Text(text_to_cstring(PG_GETARG_TEXT_PP(i)));
-}
-
-// For arguments that must not be NULL.
-Text needed_text(FunctionCallInfo fcinfo, int i, const char *name) {
-    if (!given(fcinfo, i))
-        bbm::pg::raise(bbm::Refusal{"22004", bbm::pg::format("%s must not be null", name), {}, {}});
-    return text_at(fcinfo, i);
-}
-
-Text json_at(FunctionCallInfo fcinfo, int i) {
-    if (!given(fcinfo, i))
-        return "[]";
-    Jsonb *json = PG_GETARG_JSONB_P(i);
-    if (!JB_ROOT_IS_ARRAY(json) || JB_ROOT_IS_SCALAR(json))
-        bbm::pg::raise(
-            bbm::Refusal{"22023", "job_arguments must be a JSON array", {}, "For example: '[\"a\", \"b\"]'."});
-    return Text(JsonbToCString(nullptr, &json->root, VARSIZE(json)));
-}
-
-std::optional<int> integer_at(FunctionCallInfo fcinfo, int i) {
-    return given(fcinfo, i) ? std::optional<int>(PG_GETARG_INT32(i)) : std::nullopt;
-}
-
-std::optional<Micros> interval_at(FunctionCallInfo fcinfo, int i) {
-    if (!given(fcinfo, i))
-        return std::nullopt;
-    const Interval *span = PG_GETARG_INTERVAL_P(i);
-    const Micros days = span->day + Micros{span->month} * DAYS_PER_MONTH;
-    return span->time + days * USECS_PER_DAY;
-}
-
-bool flag_at(FunctionCallInfo fcinfo, int i) { return given(fcinfo, i) && PG_GETARG_BOOL(i); }
-
-bbm::Key text_array_at(FunctionCallInfo fcinfo, int i) {
-    if (!given(fcinfo, i))
-        return {};
-    Datum *items;
-    int count;
-    deconstruct_array(PG_GETARG_ARRAYTYPE_P(i), TEXTOID, -1, false, TYPALIGN_INT, &items, nullptr, &count);
-    const auto texts = bbm::pg::make_array<Text>(bbm::pg::current_arena(), static_cast<std::size_t>(count));
-    for (int n = 0; n < count; ++n)
-        texts[static_cast<std::size_t>(n)] = Text(TextDatumGetCString(items[n]));
-    return texts;
-}
-
-// A value of whatever type the caller wrote, in its text form.
-Text any_at(FunctionCallInfo fcinfo, int i) {
-    if (!given(fcinfo, i))
-        return {};
-    Oid output;
-    bool is_varlena;
-    getTypeOutputInfo(get_fn_expr_argtype(fcinfo->flinfo, i), &output, &is_varlena);
-    return Text(OidOutputFunctionCall(output, PG_GETARG_DATUM(i)));
-}
-
-std::uint32_t table_at(FunctionCallInfo fcinfo, int i) {
-    if (!given(fcinfo, i))
-        bbm::pg::raise(bbm::Refusal{"22004", "table_name must not be null", {}, {}});
-    return PG_GETARG_OID(i);
-}
+using bbm::pg::any_at;
+using bbm::pg::Column;
+using bbm::pg::column;
+using bbm::pg::flag_at;
+using bbm::pg::given;
+using bbm::pg::integer_at;
+using bbm::pg::interval_at;
+using bbm::pg::json_at;
+using bbm::pg::needed_text;
+using bbm::pg::row_result;
+using bbm::pg::span_column;
+using bbm::pg::table_at;
+using bbm::pg::text_array_at;
+using bbm::pg::text_at;
+using bbm::pg::text_result;
 
 // A migration by id, by name or by configuration: which, the declared types of the function tell.
 enum class NamedBy { id, name, configuration };
@@ -157,40 +102,6 @@ Reference migration_at(FunctionCallInfo fcinfo) {
         break;
     }
     bbm::refuse_unknown_identity(text_at(fcinfo, 0), table_at(fcinfo, 1), text_at(fcinfo, 2), json_at(fcinfo, 3));
-}
-
-Datum text_result(Text text) {
-    return PointerGetDatum(cstring_to_text_with_len(text.data(), static_cast<int>(text.size())));
-}
-
-// A column of a function's row; without a value it is NULL.
-using Column = std::optional<Datum>;
-
-Column column(std::int64_t value) { return Int64GetDatum(value); }
-Column column(int value) { return Int32GetDatum(value); }
-Column column(Text value) { return text_result(value); }
-
-// In days and the rest, as people read it.
-Column span_column(Micros value) {
-    auto *span = static_cast<Interval *>(palloc0(sizeof(Interval)));
-    span->day = static_cast<int32>(value / USECS_PER_DAY);
-    span->time = value % USECS_PER_DAY;
-    return IntervalPGetDatum(span);
-}
-
-Datum row_result(FunctionCallInfo fcinfo, std::initializer_list<Column> columns) {
-    TupleDesc shape;
-    if (get_call_result_type(fcinfo, nullptr, &shape) != TYPEFUNC_COMPOSITE ||
-        shape->natts != static_cast<int>(columns.size()))
-        elog(ERROR, "the function's columns are not those of its library");
-    auto *values = static_cast<Datum *>(palloc0(sizeof(Datum) * columns.size()));
-    auto *nulls = static_cast<bool *>(palloc0(sizeof(bool) * columns.size()));
-    int number = 0;
-    for (const Column &value : columns) {
-        values[number] = value.value_or(0);
-        nulls[number++] = !value.has_value();
-    }
-    return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(shape), values, nulls));
 }
 
 // What bbm.queue and bbm.estimate have in common: the first fifteen arguments.
@@ -245,9 +156,8 @@ Datum nothing() { return static_cast<Datum>(0); }
 void put_reading(const ReturnSetInfo &result, const bbm::Reading &reading) {
     const bool is_read = reading.verdict != bbm::Verdict::not_available;
     const bool has_value = is_read && reading.verdict != bbm::Verdict::unknown;
-    Datum values[] = {text_result(reading.indicator),       Float8GetDatum(reading.value), Float8GetDatum(reading.limit),
-                      text_result(reading.unit),            text_result(name(reading.verdict)),
-                      text_result(reading.reason)};
+    Datum values[] = {text_result(reading.indicator), Float8GetDatum(reading.value),      Float8GetDatum(reading.limit),
+                      text_result(reading.unit),      text_result(name(reading.verdict)), text_result(reading.reason)};
     bool nulls[] = {false, !has_value, !is_read, !is_read, false, false};
     tuplestore_putvalues(result.setResult, result.setDesc, values, nulls);
 }

@@ -9,6 +9,7 @@
 #include "command/reference.hpp"
 #include "command/run.hpp"
 #include "command/run_batch.hpp"
+#include "command/scaffold.hpp"
 #include "pg/call.hpp"
 #include "pg/due.hpp"
 #include "pg/guard.hpp"
@@ -203,6 +204,7 @@ PG_FUNCTION_INFO_V1(bbm_is_home);
 PG_FUNCTION_INFO_V1(bbm_ensure_running);
 PG_FUNCTION_INFO_V1(bbm_run);
 PG_FUNCTION_INFO_V1(bbm_run_batch);
+PG_FUNCTION_INFO_V1(bbm_scaffold_text);
 
 void _PG_init(void) {
     bbm::pg::define_settings();
@@ -396,6 +398,12 @@ Datum bbm_run_batch(PG_FUNCTION_ARGS) {
         const bbm::RunBatch ran =
             bbm::run_batch(id, any_at(fcinfo, next), any_at(fcinfo, next + 1), flag_at(fcinfo, next + 2));
         return row_result(fcinfo, {column(ran.rows_affected), span_column(ran.duration), column(ran.wal_bytes)});
+    });
+}
+
+Datum bbm_scaffold_text(PG_FUNCTION_ARGS) {
+    return bbm::pg::guarded([&] {
+        return text_result(bbm::scaffold(needed_text(fcinfo, 0, "name"), table_at(fcinfo, 1), text_at(fcinfo, 2)));
     });
 }
 

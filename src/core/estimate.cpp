@@ -89,11 +89,12 @@ struct Walk {
 
 double job_time(const Walk &walk, double keys) { return keys * (walk.us_per_key + walk.pause_per_key); }
 
-// All jobs of one size, the last one begun as early as the others.
+// All jobs of one size. Only an interval makes the last one as long as the others.
 double time_at(const Walk &walk, const Pace &pace, double keys) {
-    const double jobs = std::ceil(keys / std::max(pace.batch_size, 1));
-    return jobs *
-           std::max(static_cast<double>(pace.job_interval), job_time(walk, std::min<double>(pace.batch_size, keys)));
+    if (pace.job_interval == 0)
+        return job_time(walk, keys);
+    const double job = job_time(walk, std::min<double>(pace.batch_size, keys));
+    return std::ceil(keys / std::max(pace.batch_size, 1)) * std::max(static_cast<double>(pace.job_interval), job);
 }
 
 // The optimizer finds its size in the first jobs; all others have that one.

@@ -16,6 +16,7 @@ extern "C" {
 #include "catalog/pg_index.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
+#include "commands/defrem.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -203,6 +204,27 @@ std::int64_t estimated_rows(std::uint32_t table) {
     const auto rows = static_cast<std::int64_t>(relation->rd_rel->reltuples);
     relation_close(relation, AccessShareLock);
     return rows;
+}
+
+Text assignable_column(std::uint32_t table, const KeyColumn &key) {
+    Relation relation = relation_open(table, AccessShareLock);
+    const TupleDesc columns = RelationGetDescr(relation);
+    Text found;
+    for (int i = 0; i < columns->natts && found.empty(); ++i) {
+        const Form_pg_attribute column = TupleDescAttr(columns, i);
+        const bool is_free = !column->attisdropped && column->attnum != key.number &&
+                             column->attgenerated == '\0' && column->attidentity == '\0';
+        if (is_free && strchr(NameStr(column->attname), '{') == nullptr) // a brace would be an argument in a command
+            found = copy(Text(NameStr(column->attname)), current_arena());
+    }
+    relation_close(relation, AccessShareLock);
+    return found;
+}
+
+Text unused_name(std::uint32_t table, Text suffix) {
+    const Oid schema = get_rel_namespace(table);
+    const char *name = ChooseRelationName(get_rel_name(table), nullptr, plain(suffix), schema, false);
+    return Text(quote_qualified_identifier(get_namespace_name(schema), name));
 }
 
 } // namespace bbm::pg

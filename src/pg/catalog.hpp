@@ -28,4 +28,9 @@ Refusal find_key(std::uint32_t table, Text column, KeyColumn &key);
 // The planner's estimate of the rows, -1 where it has none.
 std::int64_t estimated_rows(std::uint32_t table);
 
+// The first column that an UPDATE may set to itself, other than the key; empty if there is none.
+Text assignable_column(std::uint32_t table, const KeyColumn &key);
+// A name made of the table's and the suffix that no relation in its schema has; qualified and quoted.
+Text unused_name(std::uint32_t table, Text suffix);
+
 } // namespace bbm::pg

@@ -377,6 +377,14 @@ CREATE FUNCTION bbm.run_batch(job_class_name text, table_name regclass, column_n
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_run_batch';
 COMMENT ON FUNCTION bbm.run_batch(text, regclass, text, jsonb, "any", "any", boolean) IS 'run the command for a range of keys and roll it back; with dry_run => false run the quarantined rows of the range (by configuration)';
 
+CREATE FUNCTION bbm.scaffold_text(name text, table_name regclass, column_name text DEFAULT NULL)
+    RETURNS text LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_scaffold_text';
+COMMENT ON FUNCTION bbm.scaffold_text(text, regclass, text) IS 'what bbm.scaffold splits into lines';
+CREATE FUNCTION bbm.scaffold(name text, table_name regclass, column_name text DEFAULT NULL)
+    RETURNS SETOF text LANGUAGE sql VOLATILE
+    BEGIN ATOMIC SELECT line FROM pg_catalog.string_to_table(bbm.scaffold_text($1, $2, $3), pg_catalog.chr(10)) AS line; END;
+COMMENT ON FUNCTION bbm.scaffold(text, regclass, text) IS 'a script to start from: define, test, estimate, queue, watch, gate, clean up';
+
 CREATE FUNCTION bbm.adopt(id bigint)
     RETURNS boolean LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_adopt';
 COMMENT ON FUNCTION bbm.adopt(bigint) IS 'let a migration that came with a restore, a clone or pg_upgrade run here; true if that changed anything';

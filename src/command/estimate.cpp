@@ -27,8 +27,11 @@ constexpr int kFewestSamples = 20;
 constexpr Micros kPaceTime = 3'000'000;
 // The first run pays for plans and cold caches, which no later one does. Not counted, and small.
 constexpr int kWarmUpKeys = 100;
-// For a migration that is a little too slow: what to ask for instead.
+// For a migration that is too slow: what to ask for instead. Estimates of the same migration differ by a few percent.
 constexpr double kGenerous = 1.25;
+constexpr Micros kSecond = 1'000'000;
+// Its header, its line pointers, the smallest key in an index: no table holds more rows than this allows.
+constexpr std::int64_t kSmallestRow = 48;
 
 // Of the process: after an error nobody has to tidy up.
 pg::KeyQueries key_queries;   // all rows, for sub-batches
@@ -161,6 +164,10 @@ void sample(Sampling &s) {
         sample_in_order(s, range);
 }
 
+std::int64_t keys_by_samples(const Sampling &s, Stretch whole) {
+    return std::min(total_keys(s.coverage, whole), pg::size_in_bytes(s.migration.table_oid) / kSmallestRow);
+}
+
 // Statistics know the whole table best. What a condition or a bound leaves of it, samples know better.
 void settle_total(const Sampling &s, Estimate &result) {
     const auto whole = integer_stretch(*s.migration.range);
@@ -171,7 +178,7 @@ void settle_total(const Sampling &s, Estimate &result) {
         return;
     const bool by_samples = whole && (s.expected < 0 || is_part);
     result.based_on = by_samples ? "samples" : "statistics";
-    result.keys = std::max(result.keys, by_samples ? total_keys(s.coverage, *whole) : s.expected);
+    result.keys = std::max(result.keys, by_samples ? keys_by_samples(s, *whole) : s.expected);
 }
 
 Sampling prepare(const Migration &migration, Micros max_time) {
@@ -217,13 +224,15 @@ Estimate measure(const Migration &migration, Micros max_time) {
 }
 
 [[noreturn]] void refuse_limit(const Migration &migration, Micros limit, Micros full_speed, const Tally &tally) {
-    const auto enough = static_cast<Micros>(static_cast<double>(full_speed) * kGenerous);
+    const auto seconds = [](double duration) {
+        return pg::duration_text((static_cast<Micros>(duration) / kSecond + 1) * kSecond).data();
+    };
     pg::raise(Refusal{
         "22023", pg::format("cannot finish %s within %s", label(migration).data(), pg::duration_text(limit).data()),
-        pg::format("At full speed it needs about %s, measured on %lld rows.", pg::duration_text(full_speed).data(),
+        pg::format("At full speed it needs about %s, measured on %lld rows.", seconds(static_cast<double>(full_speed)),
                    static_cast<long long>(tally.sum.keys)),
         pg::format("Allow it more time, for example finish_within => '%s', or leave that out.",
-                   pg::duration_text(enough).data())});
+                   seconds(static_cast<double>(full_speed) * kGenerous))});
 }
 
 } // namespace

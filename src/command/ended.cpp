@@ -31,16 +31,19 @@ void check_ended(const Migration &migration) {
                                  id, id)});
 }
 
-// The table's name and its key may have changed since. Looking runs functions of the owner's, with his rights.
+// The table, its key and what the command means may have changed since. Looking runs functions of the owner's, with his
+// rights. How many rows it will be.
 std::int64_t look_again(Migration &migration) {
-    pg::KeyColumn key;
-    pg::raise_if(pg::check_table(migration.table_oid));
-    pg::raise_if(pg::find_key(migration.table_oid, migration.cursor_columns[0], key));
-    migration.table_name = pg::table_name(migration.table_oid);
-    migration.cursor_types = single(key.type_name);
-    migration.table_root = pg::table_root(migration.table_oid);
-    migration.range = find_range(migration, key.type);
-    return estimated_rows(migration);
+    Planned planned = {migration, {}, {}};
+    Migration &now = planned.migration;
+    pg::raise_if(pg::check_table(now.table_oid));
+    pg::raise_if(pg::find_key(now.table_oid, now.cursor_columns[0], planned.key));
+    now.table_name = pg::table_name(now.table_oid);
+    now.table_root = pg::table_root(now.table_oid);
+    now.cursor_types = single(planned.key.type_name);
+    check_plan(planned);
+    migration = now;
+    return estimated_rows(now);
 }
 
 // Only what the caller may remove; migrations of other roles keep their own definition.

@@ -110,12 +110,17 @@ Text render_statement(const QueueRequest &request, const store::JobClass &job_cl
     return view(statement);
 }
 
+// What follows a condition must not stand in a comment at its end.
+const char *end_of(Text condition) { return condition.find("--") == Text::npos ? "" : "\n"; }
+
 // Both conditions hold: that of the job class and that of this migration.
 Text combine_scopes(Text of_class, Text of_request) {
     if (of_class.empty() || of_request.empty())
         return of_class.empty() ? of_request : of_class;
-    return pg::format("(%.*s) AND (%.*s)", pg::width(of_class), of_class.data(), pg::width(of_request),
-                      of_request.data());
+    pg::check_condition(of_class); // each on its own: together they may be another condition
+    pg::check_condition(of_request);
+    return pg::format("(%.*s%s) AND (%.*s%s)", pg::width(of_class), of_class.data(), end_of(of_class),
+                      pg::width(of_request), of_request.data(), end_of(of_request));
 }
 
 // The cheap questions first: what follows analyses and plans the command as the caller.

@@ -6,7 +6,7 @@ namespace bbm {
 
 namespace {
 
-// One on hold gives its table away meanwhile; when the hold is over it waits for whoever works there then.
+// One on hold gives its table away, unless it has a job in hand; when the hold is over it waits for whoever works there.
 bool table_taken(std::span<const Candidate> earlier, const Candidate &candidate) {
     return std::any_of(earlier.begin(), earlier.end(), [&](const Candidate &other) {
         return other.table_root == candidate.table_root && !other.is_held;
@@ -16,8 +16,7 @@ bool table_taken(std::span<const Candidate> earlier, const Candidate &candidate)
 // A worker that runs on a later migration of the same table (it was started before a higher priority arrived).
 bool table_busy(std::span<const Candidate> all, const Candidate &candidate) {
     return std::any_of(all.begin(), all.end(), [&](const Candidate &other) {
-        return other.id != candidate.id && other.table_root == candidate.table_root && other.live_workers > 0 &&
-               !other.is_held;
+        return other.id != candidate.id && other.table_root == candidate.table_root && other.live_workers > 0;
     });
 }
 

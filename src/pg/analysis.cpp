@@ -415,6 +415,14 @@ CommandFacts parse_command(Text command) {
     return facts;
 }
 
+void check_condition(Text scope) {
+    const char *text = c_string(scope);
+    ErrorContextCallback context = push_text(text);
+    error_context_stack = &context;
+    (void)parse_condition(text);
+    error_context_stack = context.previous;
+}
+
 bool takes_range(void *plan) {
     bool found[2] = {};
     ListCell *source_cell;

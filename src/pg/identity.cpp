@@ -76,7 +76,7 @@ RoleScope enter_role(std::uint32_t role, Text search_path) {
 
 void leave_role(const RoleScope &scope) {
     SetUserIdAndSecContext(scope.user, scope.security_context);
-    AtEOXact_GUC(true, scope.guc_level);
+    AtEOXact_GUC(false, scope.guc_level); // what functions of the role have set ends here, too
 }
 
 Role current_role() {
@@ -163,6 +163,6 @@ void apply_owners_settings(Text search_path, Micros lock_timeout, Scope scope) {
 }
 
 int open_settings() { return NewGUCNestLevel(); }
-void close_settings(int level) { AtEOXact_GUC(true, level); }
+void close_settings(int level) { AtEOXact_GUC(false, level); }
 
 } // namespace bbm::pg

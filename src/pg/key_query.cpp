@@ -96,7 +96,7 @@ std::optional<NextRange> find_next_range(const KeyQueries &queries, Lower lower,
     check_code(SPI_execute_plan(static_cast<SPIPlanPtr>(plan), values, "   ", true, 1));
     std::optional<Range> found = read_keys(arena);
     SPI_finish();
-    AtEOXact_GUC(true, level);
+    AtEOXact_GUC(false, level);
     if (!found)
         return std::nullopt;
     const bool is_full = !found->max.empty();
@@ -111,7 +111,7 @@ std::optional<Range> find_whole_range(const KeyWalk &walk, Arena arena) {
     const std::optional<Range> found = read_keys(arena);
     SPI_finish();
     PopActiveSnapshot();
-    AtEOXact_GUC(true, level);
+    AtEOXact_GUC(false, level);
     return found;
 }
 

@@ -146,7 +146,7 @@ Text explain_with(const RangeCommand &command, Datum *values, const char *nulls)
     watch_in_passing(nullptr);
     const Text lines = lines_of_result(arena);
     SPI_finish();
-    AtEOXact_GUC(true, level);
+    AtEOXact_GUC(false, level);
     return lines;
 }
 
@@ -161,7 +161,7 @@ void inspect(const RangeCommand &command, CommandFacts &facts) {
     watch_in_passing(nullptr);
     count_references(plan, command.table, facts);
     SPI_finish();
-    AtEOXact_GUC(true, level);
+    AtEOXact_GUC(false, level);
 }
 
 // EXPLAIN starts the executor, which checks privileges, and runs nothing.

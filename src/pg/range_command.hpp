@@ -22,6 +22,9 @@ struct RangeCommand {
 // Parses the text: the number of statements, and which of $1 and $2 it uses. Nothing is looked up.
 CommandFacts parse_command(Text command);
 
+// Raises 42601 unless the text is one condition and nothing else.
+void check_condition(Text scope);
+
 // Adds what the analysis of the command by the current user tells. Raises PostgreSQL's own errors.
 void inspect(const RangeCommand &command, CommandFacts &facts);
 

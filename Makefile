@@ -1,7 +1,10 @@
 # PGXS builds and ships bbm. CMake builds src/core and its tests, without PostgreSQL.
 EXTENSION = bbm
 MODULE_big = bbm
-DATA = $(wildcard src/sql/bbm--*.sql)
+# The install script is made of parts that can be read one at a time; deltas between versions stand beside it.
+SCRIPT = src/sql/bbm--1.0.sql
+DATA_built = $(SCRIPT)
+DATA = $(wildcard src/sql/bbm--*--*.sql)
 OBJS = $(patsubst %.cpp,%.o,$(wildcard src/*.cpp src/*/*.cpp))
 
 # -fvisibility: PostgreSQL loads libraries with RTLD_GLOBAL, so every symbol that need not be seen is hidden.
@@ -32,6 +35,9 @@ else
 check:
 	test/check.sh
 endif
+
+$(SCRIPT): $(sort $(wildcard src/sql/1.0/*.sql))
+	cat $^ >$@
 
 .PHONY: demo unit lint regress installcheck tap torture bench check-headers format clean-objects
 

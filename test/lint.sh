@@ -46,7 +46,7 @@ includes() {
 
 every_file_has_a_floor() {
     without src/module.cpp src/exports.map "${store_files[@]}" -- src/*.[!od]*
-    find src -mindepth 1 -type d | grep -vE '^src/(core|pg|store|worker|command|sql)$' || true
+    find src -mindepth 1 -type d | grep -vE '^src/(core|pg|store|worker|command|sql|sql/1\.0)$' || true
 }
 
 server_headers_behind_doors() {
@@ -85,7 +85,7 @@ one_catch_of_server_errors() {
 # Hints may name the views; statements on the tables have one home.
 sql_in_the_store() {
     local tables
-    tables=$(sed -n 's/^CREATE TABLE bbm\.\([a-z_]*\).*/\1/p' src/sql/bbm--*.sql | sort -u | paste -sd '|')
+    tables=$(sed -n 's/^CREATE TABLE bbm\.\([a-z_]*\).*/\1/p' src/sql/*/*.sql | sort -u | paste -sd '|')
     mapfile -t files < <(without "${store_files[@]}" -- "${all_files[@]}")
     lines "(?i:\\b(FROM|INTO|UPDATE|JOIN|ONLY|TABLE|USING)\\s+bbm\\.($tables)\\b)" "${files[@]}"
 }
@@ -96,14 +96,14 @@ no_fixed_waits() {
 }
 
 plain_install_script() {
-    grep -nHiE 'SECURITY +DEFINER|CREATE +POLICY|OR +REPLACE|IF +NOT +EXISTS' src/sql/bbm--*.sql || true
+    grep -nHiE 'SECURITY +DEFINER|CREATE +POLICY|OR +REPLACE|IF +NOT +EXISTS' src/sql/*/*.sql || true
 }
 
 sql_functions_have_symbols() {
-    diff <(sed -n "s/.*'MODULE_PATHNAME', '\([a-z_0-9]*\)'.*/\1/p" src/sql/bbm--*.sql | sort -u) \
+    diff <(sed -n "s/.*'MODULE_PATHNAME', '\([a-z_0-9]*\)'.*/\1/p" src/sql/*/*.sql | sort -u) \
         <(lines '^\s*PG_FUNCTION_INFO_V1\(' src/module.cp[p] | grep -oE '\([a-z_0-9]+\)' | tr -d '()' | sort -u) |
         sed -n 's/^< \(.*\)/\1: in src\/sql, not in src\/module.cpp/p; s/^> \(.*\)/\1: in src\/module.cpp, not in src\/sql/p' || true
-    grep -nHi 'LANGUAGE c\b' src/sql/bbm--*.sql | grep -v "'MODULE_PATHNAME', '" || true
+    grep -nHi 'LANGUAGE c\b' src/sql/*/*.sql | grep -v "'MODULE_PATHNAME', '" || true
     mapfile -t files < <(without src/module.cpp -- "${all_files[@]}")
     lines '^\s*PG_(FUNCTION_INFO_V1|MODULE_MAGIC)' "${files[@]}"
 }

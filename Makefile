@@ -2,7 +2,7 @@
 EXTENSION = bbm
 MODULE_big = bbm
 # The install script is made of parts that can be read one at a time; deltas between versions stand beside it.
-SCRIPT = src/sql/bbm--1.0.sql
+SCRIPT = build/bbm--1.0.sql
 DATA_built = $(SCRIPT)
 DATA = $(wildcard src/sql/bbm--*--*.sql)
 OBJS = $(patsubst %.cpp,%.o,$(wildcard src/*.cpp src/*/*.cpp))
@@ -37,6 +37,7 @@ check:
 endif
 
 $(SCRIPT): $(sort $(wildcard src/sql/1.0/*.sql))
+	@mkdir -p $(@D)
 	cat $^ >$@
 
 .PHONY: demo unit lint regress installcheck tap torture bench check-headers format clean-objects

@@ -34,13 +34,11 @@ constexpr Micros kSecond = 1'000'000;
 constexpr std::int64_t kSmallestRow = 48;
 
 // Of the process: after an error nobody has to tidy up.
-pg::KeyQueries key_queries;   // all rows, for sub-batches
-pg::KeyQueries bound_queries; // those that a batch counts
+pg::KeyQueries key_queries;
 
 struct Sampling {
     const Migration &migration;
     KeyWalk counted; // what the batch size counts
-    const pg::KeyQueries &bounds;
     Micros deadline; // by the stopwatch
     Micros sample_time;
     SubBatchSize size;
@@ -55,7 +53,7 @@ bool is_bounded(const Migration &migration) { return !migration.given.min.empty(
 // One sub-batch as a worker would run it, and undone.
 struct Trial {
     pg::NextRange next;
-    Sample cost;
+    Sample cost; // its keys are still to be counted
 };
 
 std::optional<Trial> try_sub_batch(const Sampling &s, pg::Lower lower, Key upper, int keys) {
@@ -69,8 +67,7 @@ std::optional<Trial> try_sub_batch(const Sampling &s, pg::Lower lower, Key upper
             return;
         const std::int64_t rows = pg::run_command(next->range, pg::Deferred::leave);
         trial = Trial{*next,
-                      {.keys = keys,
-                       .rows = rows,
+                      {.rows = rows,
                        .changes = rows > 0 ? 1 : 0,
                        .work = pg::stopwatch() - start,
                        .wal_bytes = pg::wal_bytes() - wal,
@@ -79,7 +76,17 @@ std::optional<Trial> try_sub_batch(const Sampling &s, pg::Lower lower, Key upper
     return trial;
 }
 
+// The filter costs as much here as in the search for the bounds of a job, which it stands for.
+void count_keys(const Sampling &s, Trial &trial, int keys) {
+    const Micros start = pg::stopwatch();
+    const bool is_filtered = !s.counted.scope.empty();
+    trial.cost.keys = trial.next.is_full && !is_filtered ? keys : pg::count_rows(s.counted, trial.next.range);
+    if (is_filtered)
+        trial.cost.work += pg::stopwatch() - start;
+}
+
 void sum_up(Sample &sum, const Sample &cost) {
+    sum.keys += cost.keys;
     sum.rows += cost.rows;
     sum.changes += cost.changes;
     sum.work += cost.work;
@@ -91,32 +98,32 @@ bool is_over(const Sampling &s) {
     return s.is_covered || pg::stopwatch() >= s.deadline || is_enough(s.tally, s.expected);
 }
 
+int next_size(const Sampling &s, const Sample &sum) {
+    if (!s.counted.scope.empty())
+        return s.size.keys; // how many of them the batch will count, nobody knows before
+    return static_cast<int>(std::min<std::int64_t>(s.size.keys, s.migration.pace.batch_size - sum.keys));
+}
+
 // One batch, or as much of it as there is time for, and at least one sub-batch. The last key that it came to.
-Key take_sample(Sampling &s, pg::Lower lower, Key upper) {
-    const Micros start = pg::stopwatch();
-    const Pace &pace = s.migration.pace;
-    const auto batch = pg::find_next_range(s.bounds, lower, upper, pace.batch_size, pg::current_arena());
-    if (!batch)
-        return upper;
-    Sample sample = {.work = pg::stopwatch() - start};
-    const Micros until = std::min(start + s.sample_time, s.deadline);
-    pg::Lower next = {LowerBound::inclusive, batch->range.min};
-    bool is_whole = false;
+Key take_sample(Sampling &s, pg::Lower next, Key upper) {
+    const Micros until = std::min(pg::stopwatch() + s.sample_time, s.deadline);
+    Sample sum;
+    bool is_last = false;
     do {
-        const auto trial = try_sub_batch(s, next, batch->range.max, s.size.keys);
-        if (!trial) // somebody has deleted the rest
-            return upper;
-        sum_up(sample, trial->cost);
-        next = {LowerBound::exclusive, trial->next.range.max};
-        is_whole = trial->next.is_last;
+        const int keys = next_size(s, sum);
+        auto trial = try_sub_batch(s, next, upper, keys);
+        is_last = !trial || trial->next.is_last;
+        if (!trial)
+            break;
         if (trial->next.is_full)
-            s.size = next_sub_batch_size(s.size, {s.size.keys, trial->cost.work}, pace,
+            s.size = next_sub_batch_size(s.size, {keys, trial->cost.work}, s.migration.pace,
                                          pg::settings().target_sub_batch_time());
-    } while (!is_whole && pg::stopwatch() < until);
-    sample.keys =
-        is_whole && batch->is_full ? pace.batch_size : pg::count_rows(s.counted, {batch->range.min, next.key});
-    add(s.tally, sample);
-    return is_whole && !batch->is_full ? upper : next.key;
+        count_keys(s, *trial, keys);
+        sum_up(sum, trial->cost);
+        next = {LowerBound::exclusive, trial->next.range.max};
+    } while (!is_last && sum.keys < s.migration.pace.batch_size && pg::stopwatch() < until);
+    add(s.tally, sum);
+    return is_last ? upper : next.key;
 }
 
 Key key_of(std::int64_t value) {
@@ -189,15 +196,11 @@ Sampling prepare(const Migration &migration, Micros max_time) {
         {migration.statement, migration.table_oid, key, migration.scope_to, migration.has_placeholders});
     KeyWalk walk = {migration.table_name, migration.cursor_columns, migration.cursor_types, {}};
     pg::prepare_key_queries(key_queries, walk, key.type);
-    const bool is_filtered = counts_filtered_rows(migration);
-    if (is_filtered) {
+    if (counts_filtered_rows(migration))
         walk.scope = migration.scope_to;
-        pg::prepare_key_queries(bound_queries, walk, key.type);
-    }
     const int first_size = first_sub_batch_size(migration.pace, pg::settings().target_sub_batch_time());
     return {.migration = migration,
             .counted = walk,
-            .bounds = is_filtered ? bound_queries : key_queries,
             .deadline = pg::stopwatch() + max_time,
             .sample_time = max_time / kFewestSamples,
             .size = {first_size, 0},
@@ -217,7 +220,6 @@ Estimate measure(const Migration &migration, Micros max_time) {
     });
     pg::release_command();
     pg::release_key_queries(key_queries);
-    pg::release_key_queries(bound_queries);
     const bool is_optimized = pg::settings().optimize_batches;
     result.all = project(result.tally, {result.keys, result.based_on == "counted", is_optimized}, migration.pace);
     return result;

@@ -165,6 +165,12 @@ std::int64_t total_keys(const Coverage &coverage, Stretch range) {
 }
 
 void add(Tally &tally, const Sample &sample) {
+    tally.sum.keys += sample.keys;
+    tally.sum.rows += sample.rows;
+    tally.sum.changes += sample.changes;
+    tally.sum.work += sample.work;
+    tally.sum.wal_bytes += sample.wal_bytes;
+    tally.sum.growth_bytes += sample.growth_bytes;
     if (sample.keys <= 0)
         return;
     const double cost = divide(sample.work, sample.keys);
@@ -174,12 +180,6 @@ void add(Tally &tally, const Sample &sample) {
     const double before = cost - tally.mean_us; // Welford: sums of squares would cancel each other out
     tally.mean_us += before / tally.samples;
     tally.squares += before * (cost - tally.mean_us);
-    tally.sum.keys += sample.keys;
-    tally.sum.rows += sample.rows;
-    tally.sum.changes += sample.changes;
-    tally.sum.work += sample.work;
-    tally.sum.wal_bytes += sample.wal_bytes;
-    tally.sum.growth_bytes += sample.growth_bytes;
 }
 
 double us_per_key(const Tally &tally, Micros pause) {

@@ -77,7 +77,7 @@ struct Tally {
     double squares = 0;
 };
 
-// A sample without keys says nothing and is left out.
+// One that has met no key is no sample, but work that others pay for.
 void add(Tally &tally, const Sample &sample);
 // What a key costs on average, with its part of the pauses.
 double us_per_key(const Tally &tally, Micros pause);

@@ -143,9 +143,9 @@ Tally tally_of(const std::vector<Sample> &samples) {
 }
 
 TEST(add, sums_and_spread) {
-    const Tally tally = tally_of({{100, 90, 2, 1000, 5000, 8192}, {0, 0, 7, 77, 77, 77}, {200, 200, 1, 6000, 1000, 0}});
+    const Tally tally = tally_of({{100, 90, 2, 1000, 5000, 8192}, {0, 0, 0, 500, 10, 0}, {200, 200, 1, 6000, 1000, 0}});
     EXPECT_EQ(tally.samples, 2);
-    EXPECT_EQ(tally.sum, (Sample{300, 290, 3, 7000, 6000, 8192}));
+    EXPECT_EQ(tally.sum, (Sample{300, 290, 3, 7500, 6010, 8192}));
     EXPECT_DOUBLE_EQ(tally.least_us, 10);
     EXPECT_DOUBLE_EQ(tally.most_us, 30);
     EXPECT_DOUBLE_EQ(tally.mean_us, 20);

@@ -19,10 +19,9 @@ pg::Statement delete_statement = {"DELETE FROM bbm.quarantine WHERE id = $1"};
 } // namespace
 
 void insert_quarantined(const Job &job, Key key, const Failure &failure) {
-    pg::execute(insert_statement,
-                {pg::integer(job.migration_id), pg::integer(job.id), pg::key(key), pg::text(failure.sqlstate),
-                 pg::text(failure.message), pg::text(failure.detail), pg::text(failure.hint), pg::text(failure.context),
-                 pg::integer(job.attempts)});
+    pg::execute(insert_statement, {pg::integer(job.migration_id), pg::integer(job.id), pg::key(key),
+                                   pg::text(failure.sqlstate), pg::text(failure.message), pg::text(failure.detail),
+                                   pg::text(failure.hint), pg::text(failure.context), pg::integer(job.attempts)});
 }
 
 std::int64_t count_quarantined(std::int64_t migration_id) {
@@ -33,8 +32,9 @@ std::int64_t count_quarantined(std::int64_t migration_id) {
 
 Vector<Quarantined> &lock_quarantined(std::int64_t migration_id, Arena arena) {
     auto &rows = make<Vector<Quarantined>>(arena);
-    pg::query(lock_statement, {pg::integer(migration_id)},
-              [&](pg::Row row) { rows.push_back({row.integer(1), row.key(2, arena)}); });
+    pg::query(lock_statement, {pg::integer(migration_id)}, [&](pg::Row row) {
+        rows.push_back({row.integer(1), row.key(2, arena)});
+    });
     return rows;
 }
 

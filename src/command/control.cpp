@@ -53,9 +53,6 @@ bool end_hold(const Migration &migration, Text reason) {
     return true;
 }
 
-// What fits any calendar; a longer one is a slip of the finger.
-constexpr Micros kLongestHold = Micros{100} * 366 * 24 * 3600 * 1'000'000;
-
 } // namespace
 
 bool pause(std::int64_t id, bool immediate, Text reason) {
@@ -93,7 +90,7 @@ bool hold(std::int64_t id, Micros duration, Text reason) {
     if (duration == 0)
         return end_hold(migration, reason);
     const Text why = reason.empty() ? Text("held by a person") : reason;
-    store::set_hold(id, pg::now() + std::min(duration, kLongestHold), why);
+    store::set_hold(id, pg::now() + duration, why);
     store::record_event(migration, "hold", {reason}, name(migration.status));
     pg::start_scheduler_at_commit();
     return true;

@@ -1,6 +1,7 @@
 #include "command/estimate.hpp"
 
 #include "command/reference.hpp"
+#include "command/run.hpp"
 #include "core/batching.hpp"
 #include "core/keyset.hpp"
 #include "pg/attempt.hpp"
@@ -242,12 +243,14 @@ Estimate measure(const Migration &migration, Micros max_time) {
 Estimate estimate(const QueueRequest &request, std::optional<Micros> max_time) {
     if (!max_time || *max_time <= 0)
         pg::raise(Refusal{"22023", "max_time must be greater than zero", {}, {}});
+    check_session("bbm.estimate()");
     Planned planned = plan_migration(request);
     check_plan(planned);
     return measure(planned.migration, *max_time);
 }
 
 Pace pace_to_finish_within(const Migration &migration, Micros limit) {
+    check_session("finish_within");
     Migration paced = migration;
     paced.pace.batch_size_given = true; // its jobs will count what the filter lets pass
     const Estimate found = measure(paced, kPaceTime);

@@ -8,6 +8,7 @@ extern "C" {
 
 #include "access/htup_details.h"
 #include "catalog/pg_type.h"
+#include "common/int.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "utils/array.h"
@@ -46,12 +47,19 @@ std::optional<int> integer_at(Call fcinfo, int i) {
     return given(fcinfo, i) ? std::optional<int>(PG_GETARG_INT32(i)) : std::nullopt;
 }
 
+// Added to a time of today it is still one.
+constexpr Micros kLongestInterval = Micros{100} * 366 * USECS_PER_DAY;
+
 std::optional<Micros> interval_at(Call fcinfo, int i) {
     if (!given(fcinfo, i))
         return std::nullopt;
     const Interval *span = PG_GETARG_INTERVAL_P(i);
     const Micros days = span->day + Micros{span->month} * DAYS_PER_MONTH;
-    return span->time + days * USECS_PER_DAY;
+    Micros sum;
+    if (pg_mul_s64_overflow(days, USECS_PER_DAY, &sum) || pg_add_s64_overflow(sum, span->time, &sum) ||
+        sum > kLongestInterval || sum < -kLongestInterval)
+        raise(Refusal{"22008", "interval out of range", {}, "No interval may be longer than a century."});
+    return sum;
 }
 
 bool flag_at(Call fcinfo, int i) { return given(fcinfo, i) && PG_GETARG_BOOL(i); }

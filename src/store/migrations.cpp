@@ -71,6 +71,9 @@ pg::Statement pace_statement = {
     " batch_size_given = $8, bounds_attempts = 0 WHERE id = $1"};
 pg::Statement batch_size_statement = {"UPDATE bbm.migration SET batch_size = $2 WHERE id = $1"};
 pg::Statement hold_statement = {"UPDATE bbm.migration SET on_hold_until = $2, hold_reason = $3 WHERE id = $1"};
+pg::Statement held_statement = {
+    "SELECT FROM (SELECT data, occurred_at FROM bbm.event WHERE migration_id = $1 ORDER BY id DESC LIMIT 20) AS newest"
+    " WHERE data ->> 'indicator' = $2 AND occurred_at > pg_catalog.clock_timestamp() - $3 * interval '1 microsecond'"};
 pg::Statement bounds_statement = {"UPDATE bbm.migration SET bounds_attempts = $2 WHERE id = $1"};
 pg::Statement more_jobs_statement = {"UPDATE bbm.migration SET recent_jobs = recent_jobs + 1 WHERE id = $1"};
 pg::Statement more_rows_statement = {
@@ -282,6 +285,10 @@ void set_batch_size(std::int64_t id, int batch_size) {
 
 void set_hold(std::int64_t id, Micros until, Text reason) {
     pg::execute(hold_statement, {pg::integer(id), pg::timestamp(until), pg::text(reason)});
+}
+
+bool was_held_lately(std::int64_t id, Text indicator, Micros ago) {
+    return pg::execute(held_statement, {pg::integer(id), pg::text(indicator), pg::integer(ago)}) > 0;
 }
 
 void set_bounds_attempts(std::int64_t id, int attempts) {

@@ -65,6 +65,8 @@ void set_next_job_at(std::int64_t id, Micros when);                   // 0: now
 void set_pace(std::int64_t id, const Pace &pace, std::optional<int> priority);
 void set_batch_size(std::int64_t id, int batch_size);
 void set_hold(std::int64_t id, Micros until, Text reason); // until 0: no hold
+// Does an event of that time ago or less tell that this indicator held it?
+bool was_held_lately(std::int64_t id, Text indicator, Micros ago);
 void set_bounds_attempts(std::int64_t id, int attempts);
 void count_job(std::int64_t id); // one that was not cut at the frontier: the rest of a split
 void count_rows(std::int64_t id, std::int64_t rows_affected); // that a person ran by hand

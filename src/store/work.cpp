@@ -16,6 +16,8 @@ namespace {
 
 // A first start is no reason for suspicion while it runs, else whoever starts one job after the other would keep the
 // true suspects from running.
+// What holds the server holds all migrations, so that one on hold with its job in hand keeps its place; a vacuum of its
+// table holds nobody else.
 // A job that runs or is pending wants its worker now: the wait between jobs is for new ones.
 pg::Statement candidates_statement = {
     "WITH live AS MATERIALIZED (SELECT j.migration_id, pg_catalog.count(*) AS workers " BBM_JOB_LOCKS " GROUP BY 1)"
@@ -27,7 +29,8 @@ pg::Statement candidates_statement = {
     "     WHERE j.migration_id = m.id AND j.status <> 'succeeded' AND j.status = 'failed')) END,"
     " EXISTS (SELECT FROM bbm.job AS j WHERE j.migration_id = m.id AND j.status <> 'succeeded'"
     "         AND j.unproven_starts > CASE WHEN live.workers > 0 THEN 1 ELSE 0 END),"
-    " coalesce(m.on_hold_until > pg_catalog.now() AND m.status = 'active', false)"
+    " coalesce(m.on_hold_until > pg_catalog.now() AND m.status = 'active'"
+    "   AND (live.workers IS NULL OR m.hold_reason = 'autovacuum'), false)"
     " FROM bbm.migration AS m LEFT JOIN live ON live.migration_id = m.id"
     " WHERE m.status IN ('active', 'finalizing') AND m.home_system = $2 AND m.home_database = $1::pg_catalog.oid"
     " ORDER BY m.priority DESC, m.id"};
@@ -36,7 +39,8 @@ pg::Statement candidates_statement = {
 pg::Statement live_statement = {
     "SELECT l.pid, l.job_id, j.migration_id, CASE WHEN j.id IS NULL"
     " THEN EXISTS (SELECT FROM bbm.event AS e WHERE e.event = 'delete' AND e.job_id = l.job_id)"
-    " ELSE m.cancel_running AND m.status NOT IN ('active', 'finalizing') END"
+    " ELSE m.cancel_running AND m.status NOT IN ('active', 'finalizing') END,"
+    " coalesce(m.on_hold_until > pg_catalog.now(), false)"
     " FROM (SELECT pid, classid::pg_catalog.int8 << 32 | objid::pg_catalog.int8 AS job_id FROM pg_catalog.pg_locks"
     " WHERE locktype = 'advisory' AND objsubid = 4 AND granted AND database = $1::pg_catalog.oid) AS l"
     " LEFT JOIN bbm.job AS j ON j.id = l.job_id LEFT JOIN bbm.migration AS m ON m.id = j.migration_id"};
@@ -78,7 +82,8 @@ Vector<Candidate> &candidates(Arena arena) {
 Vector<Worker> &live_workers(Arena arena) {
     auto &workers = make<Vector<Worker>>(arena);
     pg::query(live_statement, {database()}, [&](pg::Row row) {
-        workers.push_back({static_cast<int>(row.integer(1)), row.integer(2), row.integer(3), row.boolean(4)});
+        workers.push_back({static_cast<int>(row.integer(1)), row.integer(2), row.integer(3), row.boolean(4),
+                           row.boolean(5)});
     });
     return workers;
 }

@@ -16,6 +16,7 @@ struct Worker {
     std::int64_t job_id;
     std::int64_t migration_id; // 0 if it is gone
     bool must_cancel;          // the migration is not to run any more, and somebody wants that at once
+    bool is_held;
 };
 Vector<Worker> &live_workers(Arena arena);
 

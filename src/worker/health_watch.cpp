@@ -10,8 +10,6 @@
 #include "store/work.hpp"
 
 #include <algorithm>
-#include <cstring>
-#include <iterator>
 
 namespace bbm {
 
@@ -27,19 +25,11 @@ constexpr Micros kRenewBefore = 10'000'000;
 // A rate limit switches on and off every other second: one pair of events in this time tells it as well.
 constexpr Micros kBetweenEvents = 60'000'000;
 
-struct Told {
-    std::int64_t migration;
-    Micros at;
-    char indicator[32];
-};
-
 // Of the process: a hint about its own past, never a fact about the migration.
 struct Watch {
     pg::HealthSampler sampler;
     pg::Context room;
     Micros looked_at; // by the stopwatch; 0: never
-    Told told[16];
-    int next_told;
 };
 Watch watch = {};
 
@@ -66,19 +56,6 @@ std::optional<Stop> read_indicators(const Session &session, const Migration &mig
 
 bool is_time_to_look() { return pg::stopwatch() - watch.looked_at >= kBetweenLooks || watch.looked_at == 0; }
 
-// True if an event is due: none of this migration and indicator was written lately.
-bool tells(std::int64_t migration, Text indicator) {
-    const Micros now = pg::stopwatch();
-    for (const Told &told : watch.told)
-        if (told.migration == migration && Text(told.indicator) == indicator && now - told.at < kBetweenEvents)
-            return false;
-    Told &told = watch.told[watch.next_told];
-    watch.next_told = (watch.next_told + 1) % static_cast<int>(std::size(watch.told));
-    told = {migration, now, {}};
-    std::memcpy(told.indicator, indicator.data(), std::min(indicator.size(), sizeof told.indicator - 1));
-    return true;
-}
-
 // What is written down of a hold, and renewed.
 struct Hold {
     Micros began;
@@ -96,9 +73,11 @@ bool write_hold(const Session &session, const Migration &migration, const Stop &
         if (!now || now->status != MigrationStatus::active || now->on_hold_until > pg::now())
             return;
         hold.until = next_lease(hold);
+        hold.tells = !store::was_held_lately(now->id, stop.indicator, kBetweenEvents);
         store::set_hold(now->id, hold.until, stop.indicator);
+        const Text data = pg::format("{\"indicator\": \"%s\"}", stop.indicator.data());
         if (hold.tells)
-            store::record_event(*now, "hold", {.reason = stop.reason}, name(now->status));
+            store::record_event(*now, "hold", {.reason = stop.reason, .data = data}, name(now->status));
         is_held = true;
     });
     return is_held;
@@ -138,7 +117,7 @@ bool has_place(const Session &session, const Migration &migration) {
     int others = 0;
     keep_books(session, pg::Durability::relaxed, [&] {
         for (const store::Worker &worker : store::live_workers(pg::current_arena()))
-            others += worker.migration_id != migration.id;
+            others += worker.migration_id != migration.id && !worker.is_held;
     });
     return others < pg::settings().max_running_migrations;
 }
@@ -168,11 +147,11 @@ std::optional<Stop> look_at_health(const Session &session, const Migration &migr
 }
 
 bool wait_on_hold(const Session &session, const Migration &migration, const Stop &stop) {
-    Hold hold = {pg::now(), 0, tells(migration.id, stop.indicator)};
-    if (session.cancel == pg::Cancel::raises && hold.tells)
-        pg::report(pg::Level::notice, pg::format("on hold: %s", stop.reason.data()));
+    Hold hold = {pg::now(), 0, false};
     if (!write_hold(session, migration, stop, hold))
         return true;
+    if (session.cancel == pg::Cancel::raises && hold.tells)
+        pg::report(pg::Level::notice, pg::format("on hold: %s", stop.reason.data()));
     release(session, migration, hold, wait_until_clear(session, migration, hold));
     watch.looked_at = pg::stopwatch(); // some work, before they are looked at again
     return has_place(session, migration);

@@ -67,8 +67,10 @@ void fail(const JobRun &run, const Failure &failure, Range tried) {
                                 .sub_batch_size = decision.sub_batch_size,
                                 .elapsed = elapsed(run),
                                 .wants_split = decision.action == RetryDecision::Action::split_job};
+        const bool is_held = decision.action == RetryDecision::Action::hold_migration && migration &&
+                             migration->status == MigrationStatus::active; // the hold is the delay then
         if (is_tried_again(decision.action))
-            ending.retry_at = pg::now() + decision.delay;
+            ending.retry_at = pg::now() + (is_held ? 0 : decision.delay);
         if (migration && store::end_job(run.job, ending))
             follow_decision(run, *migration, failure, decision);
     });

@@ -24,13 +24,17 @@ void check_table_name(const Migration &migration) {
                 "Give it back its name and run bbm.retry(), or delete the migration and queue it anew."});
 }
 
+void require_extension(const Session &session) {
+    if (pg::lock_extension())
+        return;
+    if (session.cancel == pg::Cancel::ignored)
+        pg::leave();
+    pg::raise(Refusal{"55000", "extension \"bbm\" was dropped", {}, {}});
+}
+
 void begin_as_owner(const Session &session, const Migration &migration) {
     pg::begin_transaction();
-    if (!pg::lock_extension()) {
-        if (session.cancel == pg::Cancel::ignored)
-            pg::leave();
-        pg::raise(Refusal{"55000", "extension \"bbm\" was dropped", {}, {}});
-    }
+    require_extension(session);
     if (session.settings == pg::Scope::transaction)
         pg::apply_owners_settings(migration.search_path, pg::settings().lock_timeout(), session.settings);
 }

@@ -15,14 +15,19 @@ struct Session {
     Micros deadline;    // start no sub-batch after it; kNever without
 };
 
-// Opens a transaction with the owner's settings and the extension locked against DROP. A worker whose extension is gone
-// leaves; a client gets an error.
+// Locks the extension against DROP for the rest of the transaction. A worker whose extension is gone leaves; a client gets
+// an error.
+void require_extension(const Session &session);
+
 // A transaction of bookkeeping, outside of any attempt. A worker does not let itself be cancelled in it; a client may
 // be: the abort frees his job's lock, and whoever comes next takes the job over.
 template <class Body> void keep_books(const Session &session, pg::Durability durability, Body &&body) {
     if (session.cancel == pg::Cancel::raises)
         pg::release_cancel();
-    pg::in_transaction(durability, body);
+    pg::in_transaction(durability, [&] {
+        require_extension(session);
+        body();
+    });
     pg::hold_cancel();
 }
 
@@ -30,6 +35,7 @@ template <class Body> void keep_books(const Session &session, pg::Durability dur
 // have the name. The caller holds a lock on the table.
 void check_table_name(const Migration &migration);
 
+// Opens a transaction with the owner's settings and the extension locked.
 void begin_as_owner(const Session &session, const Migration &migration);
 
 } // namespace bbm

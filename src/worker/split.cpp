@@ -7,6 +7,8 @@
 #include "store/migrations.hpp"
 #include "worker/sub_batch.hpp"
 
+#include <algorithm>
+
 namespace bbm {
 
 namespace {
@@ -26,7 +28,7 @@ Job second_half(const Job &job, Key middle, Range rest, int batch_size) {
 } // namespace
 
 void split(Job &job, const pg::KeyQueries &bounds, Arena arena) {
-    const int batch_size = half_of(job.batch_size);
+    const int batch_size = half_of(job.batch_size), rest_size = std::max(job.batch_size - batch_size, 1);
     const auto first = pg::find_next_range(bounds, lower_bound(job), job.range.max, batch_size, arena);
     Text reason = "the batch size is halved";
     job.batch_size = batch_size;
@@ -36,7 +38,7 @@ void split(Job &job, const pg::KeyQueries &bounds, Arena arena) {
         const Key middle = first->range.max;
         const auto rest = pg::find_next_range(bounds, {LowerBound::exclusive, middle}, job.range.max, 1, arena);
         if (rest) {
-            Job second = second_half(job, middle, rest->range, batch_size);
+            Job second = second_half(job, middle, rest->range, rest_size);
             store::insert_failed_job(
                 second, pg::format("split from job %lld", static_cast<long long>(job.id)), nullptr);
             store::count_job(job.migration_id);

@@ -155,17 +155,25 @@ SELECT n FROM nested;
 CREATE ROLE regress_bbm_alice LOGIN;
 GRANT USAGE ON SCHEMA bbm TO regress_bbm_alice;
 GRANT EXECUTE ON ALL ROUTINES IN SCHEMA bbm TO regress_bbm_alice;
+-- A trigger of the role's could take a SET ROLE back.
 SET ROLE regress_bbm_alice;
 SELECT bbm.estimate('x', 'counted', command => 'UPDATE counted SET n = 1');
 \echo SQLSTATE :SQLSTATE
 RESET ROLE;
+SELECT current_user AS super \gset
+\c - regress_bbm_alice
+SELECT bbm.estimate('x', 'counted', command => 'UPDATE counted SET n = 1');
+\echo SQLSTATE :SQLSTATE
+\c - :super
+SET client_min_messages = warning;
 GRANT SELECT, UPDATE ON counted TO regress_bbm_alice;
 ALTER TABLE counted ENABLE ROW LEVEL SECURITY;
 CREATE POLICY few ON counted USING (id < 10);
-SET ROLE regress_bbm_alice;
+\c - regress_bbm_alice
 SELECT bbm.estimate('x', 'counted', command => 'UPDATE counted SET n = 1');
 \echo SQLSTATE :SQLSTATE
-RESET ROLE;
+\c - :super
+SET client_min_messages = warning;
 ALTER TABLE counted DISABLE ROW LEVEL SECURITY;
 SET bbm.allow_superuser_migrations = off;
 SELECT bbm.estimate('x', 'counted', command => 'UPDATE counted SET n = 1');

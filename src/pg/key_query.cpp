@@ -91,11 +91,14 @@ std::optional<NextRange> find_next_range(const KeyQueries &queries, Lower lower,
     Datum values[kParameters] = {key_datum(lower.key[0], queries.type), key_datum(upper[0], queries.type),
                                  Int64GetDatum(keys - 1)};
     const int level = force_index_walk();
+    // Taken with the table's lock held: for a snapshot from before a rewrite (ALTER TABLE) the table is empty.
+    PushActiveSnapshot(GetLatestSnapshot());
     SPI_connect();
     void *plan = lower.kind == LowerBound::inclusive ? queries.inclusive : queries.exclusive;
     check_code(SPI_execute_plan(static_cast<SPIPlanPtr>(plan), values, "   ", true, 1));
     std::optional<Range> found = read_keys(arena);
     SPI_finish();
+    PopActiveSnapshot();
     AtEOXact_GUC(false, level);
     if (!found)
         return std::nullopt;

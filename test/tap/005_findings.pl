@@ -2,8 +2,7 @@
 use strict;
 use warnings;
 
-use BbmTest;
-use IPC::Run;
+use BbmTest qw(:DEFAULT open_session say answer ask close_session);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -45,53 +44,6 @@ sub setting
 	$node->reload;
 	return unless defined $value;
 	return poll($node, 'postgres', "SHOW $name", $value, "$name = $value is read");
-}
-
-# A session of its own. say() sends without waiting, answer() gives what was printed up to the end of the last say().
-sub open_session
-{
-	my ($db, @more) = @_;
-	my %session = (in => '', out => '', said => 0);
-	$session{timer} = IPC::Run::timeout(30);
-	$session{run} = IPC::Run::start([ 'psql', '-XAtq', @more, '-d', $node->connstr($db), '-f', '-' ],
-		'<', \$session{in}, '>', \$session{out}, '2>&1', $session{timer});
-	return \%session;
-}
-
-sub say
-{
-	my ($session, $sql) = @_;
-	++$session->{said};
-	$session->{in} .= "$sql\n\\echo <$session->{said}>\n";
-	$session->{timer}->start(30);
-	$session->{run}->pump while length $session->{in};
-	return;
-}
-
-sub answer
-{
-	my ($session) = @_;
-	$session->{run}->pump until $session->{out} =~ /<$session->{said}>\n/;
-	$session->{timer}->reset;
-	my $out = $session->{out};
-	$session->{out} = '';
-	return $out =~ s/<\d+>\n//gr;
-}
-
-sub ask
-{
-	my ($session, $sql) = @_;
-	say($session, $sql);
-	return answer($session);
-}
-
-sub close_session
-{
-	my ($session) = @_;
-	$session->{in} .= "\\q\n";
-	$session->{timer}->start(30);
-	$session->{run}->finish;
-	return;
 }
 
 # ---- processes that end while they sleep, outside of a transaction, leave no lock behind
@@ -284,7 +236,7 @@ SQL
 	add_counted_table($node, 'postgres', 'undecided', 1000);
 	my $id = queue_add_one($node, 'postgres', 'undecided', "sub_batch_size => 10, batch_size => 50, pause => '10ms'");
 	poll($node, 'postgres', 'SELECT count(*) > 0 FROM undecided_hits', 't', 'work has begun');
-	my $session = open_session('postgres');
+	my $session = open_session($node, 'postgres');
 	ask($session, "BEGIN; SELECT bbm.delete('undecided');");
 	is(error_of($node, 'postgres', "SET lock_timeout = '10s'; UPDATE undecided SET note = 'x'"), '', 'a delete that is not committed keeps no row locked');
 	is(error_of($node, 'postgres', "SET lock_timeout = '10s'; ALTER TABLE undecided ADD COLUMN x int"), '', 'nor the table');
@@ -331,7 +283,7 @@ SQL
 	add_counted_table($node, 'postgres', 'cut_off', 200);
 	$node->safe_psql('postgres', "CREATE TRIGGER nap AFTER UPDATE ON cut_off FOR EACH STATEMENT EXECUTE FUNCTION nap('0.2')");
 	$id = queue_add_one($node, 'postgres', 'cut_off', 'sub_batch_size => 10, start => false');
-	my $session = open_session('postgres', '-v', 'VERBOSITY=sqlstate');
+	my $session = open_session($node, 'postgres', '-v', 'VERBOSITY=sqlstate');
 	say($session, "SET statement_timeout = '10s'; SELECT bbm.finalize($id);");
 	poll($node, 'postgres', 'SELECT count(*) > 0 FROM cut_off_hits', 't', 'finalize works');
 	setting('bbm.enabled', 'off');
@@ -377,7 +329,7 @@ SQL
 	# A client's own run is cut as well, by whoever is there to do it.
 	setting('bbm.max_workers', '0');
 	$id = queue_add_one($node, 'postgres', 'deferred');
-	my $session = open_session('postgres', '-v', 'VERBOSITY=sqlstate');
+	my $session = open_session($node, 'postgres', '-v', 'VERBOSITY=sqlstate');
 	say($session, "CALL bbm.run($id);");
 	my $client = "FROM pg_stat_activity WHERE backend_type = 'client backend' AND wait_event = 'PgSleep'";
 	poll($node, 'postgres', "SELECT count(*) $client", '1', 'CALL bbm.run sleeps in a trigger');
@@ -394,7 +346,7 @@ SQL
 # ---- transactions that see an old state
 {
 	add_counted_table($node, 'postgres', 'grown', 100);
-	my $session = open_session('postgres');
+	my $session = open_session($node, 'postgres');
 	ask($session, 'BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1;');
 	$node->safe_psql('postgres', 'INSERT INTO grown (n) SELECT 0 FROM generate_series(1, 100)');
 	my $id = ask($session, "SET client_min_messages = warning; SELECT count(*) FROM grown; SELECT bbm.queue('grown', 'grown', command => 'UPDATE grown SET n = n + 1'); COMMIT;");

@@ -5,6 +5,7 @@ use strict;
 use warnings;
 
 use Exporter 'import';
+use IPC::Run;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -12,6 +13,7 @@ use Time::HiRes qw(time usleep);
 
 our @EXPORT = qw(new_node add_counted_table queue_add_one tally poll no_process_but processes events_of log_since
   log_size error_of count_matches hold_rows release_rows wait_holding deadline_loop);
+our @EXPORT_OK = qw(open_session say answer ask close_session);
 
 # A node that is not started yet. preload => 0 leaves the launcher away; conf => text that wins over what stands here.
 sub new_node
@@ -171,6 +173,53 @@ sub deadline_loop
 		return $result if $result;
 		usleep(20_000);
 	}
+	return;
+}
+
+# A session of its own. say() sends without waiting, answer() gives what was printed up to the end of the last say().
+sub open_session
+{
+	my ($node, $db, @more) = @_;
+	my %session = (in => '', out => '', said => 0);
+	$session{timer} = IPC::Run::timeout(30);
+	$session{run} = IPC::Run::start([ 'psql', '-XAtq', @more, '-d', $node->connstr($db), '-f', '-' ],
+		'<', \$session{in}, '>', \$session{out}, '2>&1', $session{timer});
+	return \%session;
+}
+
+sub say
+{
+	my ($session, $sql) = @_;
+	++$session->{said};
+	$session->{in} .= "$sql\n\\echo <$session->{said}>\n";
+	$session->{timer}->start(30);
+	$session->{run}->pump while length $session->{in};
+	return;
+}
+
+sub answer
+{
+	my ($session) = @_;
+	$session->{run}->pump until $session->{out} =~ /<$session->{said}>\n/;
+	$session->{timer}->reset;
+	my $out = $session->{out};
+	$session->{out} = '';
+	return $out =~ s/<\d+>\n//gr;
+}
+
+sub ask
+{
+	my ($session, $sql) = @_;
+	say($session, $sql);
+	return answer($session);
+}
+
+sub close_session
+{
+	my ($session) = @_;
+	$session->{in} .= "\\q\n";
+	$session->{timer}->start(30);
+	$session->{run}->finish;
 	return;
 }
 

@@ -103,9 +103,12 @@ TEST(optimizer, with_an_interval) {
         {"a limit below the least", 300, 0.5, 310, 310},
         {"a limit below the least, slow jobs", 300, 3, 310, 300},
         {"a limit beyond the largest", kLargest, 0.5, 3'000'000, 2'400'000},
+        {"a small size, jobs too short to see: raised to the least", 100, 0, 0, 1000},
         {"a small size, very fast jobs: raised to the least", 100, 0.05, 0, 1000},
         {"a small size, fast jobs: as far as the interval allows", 100, 0.1, 0, 950},
-        {"a small size, jobs of nearly the interval", 100, 0.8, 0, 118},
+        {"a small size, jobs that are nearly long enough", 100, 0.89, 0, 106},
+        {"a small size grows by one at least", 1, 0.85, 0, 2},
+        {"a small size near its limit", 100, 0, 110, 110},
         {"a small size, slow jobs: never raised", 500, 1.5, 0, 500},
         {"a small size, slow jobs, with a limit", 500, 1.5, 5000, 500},
         {"one", 1, 100, 0, 1},
@@ -136,7 +139,7 @@ TEST(optimizer, acts_on_the_jobs_there_are) {
         EXPECT_EQ(size_after(with_interval(1000), jobs_of(std::vector<double>(count, 0.1))), 1200) << count;
 }
 
-// Difference two: the source raises 500 to 1000 although the jobs are too slow already.
+// Difference two: the source raises 500 to 1000 although the jobs are too slow already, or would be then.
 TEST(optimizer, slow_jobs_never_raise_a_size) {
     for (const int batch_size : {1, 2, 10, 500, 999, 1000, 1001, 5000, 2'000'000})
         for (const double efficiency : {0.96, 1.0, 1.5, 10.0, 1e6})

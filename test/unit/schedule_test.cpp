@@ -133,23 +133,34 @@ TEST(schedule, the_largest_numbers_do_no_harm) {
     EXPECT_EQ(outcome.wake_at, kNever);
 }
 
-// A worker that only waits for the end of a hold takes no place, but its table is its own.
-TEST(schedule, one_on_hold_takes_no_place_but_keeps_its_table) {
-    std::vector<Candidate> candidates = candidates_of({{1, 1, kNow + 50}, {1}, {2}, {3}});
-    candidates[0].is_held = true;
-    EXPECT_EQ(choose_among(candidates, at_once(1)).chosen, (std::vector<int>{2}));
-    EXPECT_EQ(choose_among(candidates, at_once(2)).chosen, (std::vector<int>{2, 3}));
-    candidates[0].is_held = false;
-    EXPECT_EQ(choose_among(candidates, at_once(1)).chosen, std::vector<int>{});
+// A worker that only waits for the end of a hold takes no place, but has its job in hand: its table is its own.
+TEST(schedule, one_on_hold_with_a_worker_takes_no_place_but_keeps_its_table) {
+    for (const bool is_earlier : {true, false}) {
+        std::vector<Candidate> candidates =
+            candidates_of(is_earlier ? std::vector<Entry>{{1, 1, kNow + 50}, {1}, {2}, {3}}
+                                     : std::vector<Entry>{{1}, {1, 1, kNow + 50}, {2}, {3}});
+        Candidate &held = candidates[is_earlier ? 0 : 1];
+        held.is_held = true;
+        EXPECT_EQ(choose_among(candidates, at_once(1)).chosen, (std::vector<int>{2})) << is_earlier;
+        EXPECT_EQ(choose_among(candidates, at_once(2)).chosen, (std::vector<int>{2, 3})) << is_earlier;
+        held.is_held = false;
+        EXPECT_EQ(choose_among(candidates, at_once(1)).chosen, std::vector<int>{}) << is_earlier;
+    }
 }
 
-// Without a worker it rests: others may use its table, and its hold's end wakes the scheduler.
-TEST(schedule, one_on_hold_without_a_worker_gives_its_table_away_and_wakes_at_its_end) {
+// Without a worker it gives its table away, and its hold's end wakes the scheduler.
+TEST(schedule, one_on_hold_without_a_worker_holds_nobody_else) {
     std::vector<Candidate> candidates = candidates_of({{1, 0, kNow + 50}, {1}, {2}});
     candidates[0].is_held = true;
     const Outcome outcome = choose_among(candidates, kPlenty);
     EXPECT_EQ(outcome.chosen, (std::vector<int>{1, 2}));
     EXPECT_EQ(outcome.wake_at, kNow + 50);
+}
+
+// When the hold is over it waits for whoever has come to work on its table meanwhile.
+TEST(schedule, after_a_hold_the_table_may_be_taken) {
+    const std::vector<Candidate> candidates = candidates_of({{1}, {1, 1}, {2, 1}});
+    EXPECT_EQ(choose_among(candidates, kPlenty).chosen, std::vector<int>{});
 }
 
 // Nothing that a queue can look like breaks a promise; seeds are fixed, so a failure comes back.

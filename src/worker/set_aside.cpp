@@ -35,19 +35,19 @@ void fail_over_budget(const JobRun &run, const Migration &migration, Key key, co
                                     failure.sqlstate.data()),
                          "See bbm.failures and the setting bbm.max_quarantined_rows.",
                          {}};
-    store::end_job(run.job, {.event = JobEvent::fail, .failure = &failure, .met_in = {key, key}});
-    if (apply(migration.status, MigrationEvent::fail).kind == Step::Kind::moves)
+    if (store::end_job(run.job, {.event = JobEvent::fail, .failure = &failure, .met_in = {key, key}}) &&
+        apply(migration.status, MigrationEvent::fail).kind == Step::Kind::moves)
         store::change_status(migration, MigrationEvent::fail, MigrationStatus::failed, {{}, &why, run.job.id});
 }
 
 // The cursor passes the row in the transaction that records it: it is dealt with once, here or there.
 bool set_aside(JobRun &run, const Failure &failure, Key key) {
     const bool quarantines = run.migration->on_data_error == OnDataError::quarantine;
-    bool goes_on = true;
+    bool goes_on = true; // where the job is not ours any more, to the next sub-batch, which finds that out
     keep_books(*run.session, pg::Durability::durable, [&] {
         const auto migration = store::lock_migration(run.job.migration_id, pg::current_arena());
         if (!migration)
-            return; // the next sub-batch finds out
+            return;
         if (quarantines && store::count_quarantined(migration->id) >= pg::settings().max_quarantined_rows) {
             goes_on = false;
             return fail_over_budget(run, *migration, key, failure);
@@ -58,9 +58,9 @@ bool set_aside(JobRun &run, const Failure &failure, Key key) {
             store::insert_quarantined(run.job, key, failure);
         else
             insert_job_of_row(run, key, failure);
+        run.job.cursor = key;
+        ++run.rows_set_aside;
     });
-    run.job.cursor = key;
-    ++run.rows_set_aside;
     return goes_on;
 }
 
@@ -68,9 +68,11 @@ bool is_whole_job(const Job &job, Key key) { return same_key(job.range.min, key)
 
 } // namespace
 
+bool can_be_narrowed_down(const Failure &failure, const Tried &tried) {
+    return classify(failure.sqlstate) == FailureClass::data && tried.ranges > 0;
+}
+
 bool narrow_down(JobRun &run, const Failure &failure, const Tried &tried) {
-    if (classify(failure.sqlstate) != FailureClass::data || tried.ranges == 0)
-        return false;
     // With an empty range before it, the transaction may have done more than this row.
     const bool is_row = tried.ranges == 1 && same_key(tried.range.min, tried.range.max);
     if (!is_row) {

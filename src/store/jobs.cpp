@@ -45,7 +45,7 @@ pg::Statement insert_failed_statement = {
     " retry_at, finished_at) VALUES ($1, 'failed', $2, $3, $4, $5, $6, $7, $8, pg_catalog.clock_timestamp())"
     " RETURNING id"};
 pg::Statement split_statement = {
-    "UPDATE bbm.job SET max_cursor = $3, batch_size = $4, attempts = $5, unproven_starts = 0, wants_split = false"
+    "UPDATE bbm.job SET max_cursor = $3, batch_size = $4, attempts = $5, wants_split = false"
     " WHERE id = $1 AND epoch = $2"};
 
 pg::Statement control_statement = {"SELECT m.status, (EXTRACT(epoch FROM m.job_interval) * 1000000)::pg_catalog.int8,"

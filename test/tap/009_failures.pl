@@ -79,7 +79,7 @@ CREATE FUNCTION meet() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
 	IF nextval('visits') = 1 THEN
 		FOR i IN 1 .. 2000 LOOP
-			EXIT WHEN EXISTS (SELECT FROM pg_locks WHERE NOT granted AND pid <> pg_backend_pid());
+			EXIT WHEN EXISTS (SELECT FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid)));
 			PERFORM pg_sleep(0.01);
 		END LOOP;
 	END IF;
@@ -201,6 +201,28 @@ SQL
 	one("SELECT bbm.hold($id, '100 ms')");
 	status_is($id, 'finished', 'when the time is over it goes on by itself');
 	is(tally($node, 'postgres', 'steady'), '400|0|0', 'every row was handled once');
+}
+
+# ---- a CALL that waits for the end of a hold sees it
+{
+	$node->safe_psql('embrace', 'ALTER DATABASE embrace SET bbm.max_workers = 0');
+	add_counted_table($node, 'embrace', 'patient', 20);
+	my $id = queue_add_one($node, 'embrace', 'patient', '', session => 'SET client_min_messages = warning;');
+	for my $end ("bbm.resume('patient')", "bbm.hold('patient', '0')", "bbm.hold('patient', '10 ms')")
+	{
+		$node->safe_psql('embrace', "SELECT bbm.hold($id, '1 hour'); UPDATE patient SET n = 0; DELETE FROM patient_hits");
+		my $session = open_session($node, 'embrace');
+		say($session, "CALL bbm.run($id);");
+		poll($node, 'embrace', "SELECT wait_event_type FROM pg_stat_activity WHERE query LIKE 'CALL bbm.run%' AND state = 'active'", 'Extension', 'CALL bbm.run waits for a hold');
+		$node->safe_psql('embrace', "SELECT $end");
+		is($node->safe_psql('embrace', "SELECT bbm.wait($id, '10s')"), 't', "and goes on after $end");
+		$node->safe_psql('embrace', "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE query LIKE 'CALL bbm.run%' AND state = 'active' AND wait_event_type = 'Extension'");
+		like(answer($session), qr/on hold: held by a person/, 'it has said why it waits');
+		close_session($session);
+		is(tally($node, 'embrace', 'patient'), '20|0|0', 'every row was handled once');
+		$id = $node->safe_psql('embrace', "SET client_min_messages = warning; SELECT bbm.requeue($id)");
+	}
+	$node->safe_psql('embrace', "SELECT bbm.delete($id)");
 }
 
 # ---- partitions of one table are one table

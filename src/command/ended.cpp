@@ -78,7 +78,10 @@ int clean_up(Text job_class_name) {
         const auto migration = store::load_migration(id, pg::current_arena());
         if (!migration || !is_callers(*migration))
             continue;
-        check_ended(lock_for_change(id)); // somebody may be starting it again
+        const auto locked = store::lock_migration(id, pg::current_arena()); // somebody may be starting it again
+        if (!locked)
+            continue;
+        check_ended(*locked);
         removed += remove(id, "cleanup");
     }
     const auto job_class = store::load_job_class(job_class_name, pg::current_arena());

@@ -23,6 +23,8 @@ namespace {
 
 // How long to let another process go on before looking again whether its migration still needs this one.
 constexpr Micros kBusyRetry = 100'000;
+// Nobody wakes a session that holds no job: it looks by itself whether the hold it waits for was ended.
+constexpr Micros kBetweenLooks = 1'000'000;
 
 void check_runnable(std::int64_t id) {
     const Migration migration = require(id);
@@ -57,7 +59,8 @@ Run run_until_done(std::int64_t id, const Session &session) {
         if (run.outcome == Run::Outcome::resting && !said)
             say_on_hold(id);
         said = said || run.outcome == Run::Outcome::resting;
-        const Micros until = run.outcome == Run::Outcome::busy ? pg::now() + kBusyRetry : run.until;
+        const Micros until = run.outcome == Run::Outcome::busy ? pg::now() + kBusyRetry
+                                                                : std::min(run.until, pg::now() + kBetweenLooks);
         do // a statement that was timed out has set the latch
             pg::sleep_until(std::min(until, session.deadline), session.cancel);
         while (until - pg::now() <= kBusyRetry && pg::now() < std::min(until, session.deadline));

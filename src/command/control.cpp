@@ -80,13 +80,13 @@ bool hold(std::int64_t id, Micros duration, Text reason) {
     check_duration("duration", duration);
     const Migration migration = lock_current(id);
     if (migration.status != MigrationStatus::active && migration.status != MigrationStatus::paused)
-        pg::raise(Refusal{"55000",
-                          pg::format("cannot hold %s in status \"%s\"", label(migration).data(),
-                                     name(migration.status).data()),
-                          {},
-                          migration.status != MigrationStatus::finalizing
-                              ? Text()
-                              : pg::format("To stop it, run: SELECT bbm.pause(%lld);", static_cast<long long>(id))});
+        pg::raise(Refusal{
+            "55000",
+            pg::format("cannot hold %s in status \"%s\"", label(migration).data(), name(migration.status).data()),
+            {},
+            migration.status != MigrationStatus::finalizing
+                ? Text()
+                : pg::format("To stop it, run: SELECT bbm.pause(%lld);", static_cast<long long>(id))});
     if (duration == 0)
         return end_hold(migration, reason);
     const Text why = reason.empty() ? Text("held by a person") : reason;
@@ -200,9 +200,8 @@ Text explain_as_owner(const Migration &migration) {
     if (!next)
         return pg::format("%s: no key is left to handle", label(migration).data());
     const char *how = migration.has_placeholders ? "$1 and $2 are" : "bbm adds the range of";
-    const Text plan =
-        pg::explain({migration.statement, migration.table_oid, key, migration.scope_to, migration.has_placeholders},
-                    next->range);
+    const Text plan = pg::explain(
+        {migration.statement, migration.table_oid, key, migration.scope_to, migration.has_placeholders}, next->range);
     return pg::format("Statement: %.*s\nScope: %s\nNext sub-batch: %s \"%s\" from %s to %s\n%s",
                       pg::width(migration.statement), migration.statement.data(),
                       migration.scope_to.empty() ? "all rows" : migration.scope_to.data(), how, key.name.data(),

@@ -1,5 +1,5 @@
-// What people do to a migration: pause, resume, hold, retry, mark finished, delete, alter, explain. Each asks core/lifecycle what may
-// happen, and writes it down with who and why.
+// What people do to a migration: pause, resume, hold, retry, mark finished, delete, alter, explain. Each asks
+// core/lifecycle what may happen, and writes it down with who and why.
 #pragma once
 
 #include "core/types.hpp"

@@ -47,9 +47,7 @@ std::int64_t look_again(Migration &migration) {
 }
 
 // Only what the caller may remove; migrations of other roles keep their own definition.
-bool is_callers(const Migration &migration) {
-    return migration.is_home && pg::may_act_as(migration.owner_oid);
-}
+bool is_callers(const Migration &migration) { return migration.is_home && pg::may_act_as(migration.owner_oid); }
 
 } // namespace
 
@@ -85,8 +83,7 @@ int clean_up(Text job_class_name) {
         removed += remove(id, "cleanup");
     }
     const auto job_class = store::load_job_class(job_class_name, pg::current_arena());
-    const std::uint32_t owner =
-        job_class && job_class->owner_oid != 0 ? pg::role_named(job_class->owner_name) : 0;
+    const std::uint32_t owner = job_class && job_class->owner_oid != 0 ? pg::role_named(job_class->owner_name) : 0;
     if (owner != 0 && pg::may_act_as(owner))
         store::delete_job_class(job_class_name);
     return removed;

@@ -49,8 +49,7 @@ void check_numbers(const QueueRequest &request) {
         refuse_value("finish_within must be greater than zero");
     if (request.finish_within && (request.job_interval || request.batch_size))
         refuse_value("finish_within cannot be combined with job_interval or batch_size", "It chooses both of them.");
-    check_sizes(request.batch_size.value_or(0), request.sub_batch_size.value_or(0),
-                request.max_batch_size.value_or(0));
+    check_sizes(request.batch_size.value_or(0), request.sub_batch_size.value_or(0), request.max_batch_size.value_or(0));
     if (request.job_class_name.empty())
         refuse_value("job_class_name must not be empty");
     if (!parse_on_data_error(request.on_data_error))
@@ -159,10 +158,9 @@ Migration describe(const QueueRequest &request, const pg::KeyColumn &key) {
     m.table_root = pg::table_root(request.table);
     m.given = given_range(request, key);
     m.on_data_error = parse_on_data_error(request.on_data_error).value_or(OnDataError::fail);
-    m.pace = {request.job_interval.value_or(0), request.pause.value_or(0), 0, request.batch_size.has_value(),
-              request.sub_batch_size.value_or(0), request.max_batch_size.value_or(0)};
-    m.pace.batch_size =
-        request.batch_size.value_or(default_batch_size(m.pace.job_interval, m.pace.max_batch_size));
+    m.pace = {request.job_interval.value_or(0), request.pause.value_or(0),          0,
+              request.batch_size.has_value(),   request.sub_batch_size.value_or(0), request.max_batch_size.value_or(0)};
+    m.pace.batch_size = request.batch_size.value_or(default_batch_size(m.pace.job_interval, m.pace.max_batch_size));
     m.owner_oid = owner.oid;
     m.owner_name = owner.name;
     m.search_path = pg::current_search_path();
@@ -272,9 +270,9 @@ std::optional<Range> find_range(const Migration &migration, std::uint32_t key_ty
 
 std::int64_t estimated_rows(const Migration &migration) {
     const bool is_bounded = migration.range && (!migration.given.min.empty() || !migration.given.max.empty());
-    return pg::estimated_rows({pg::table_name(migration.table_oid), migration.cursor_columns, migration.cursor_types,
-                               migration.scope_to},
-                              migration.table_oid, is_bounded ? &*migration.range : nullptr);
+    return pg::estimated_rows(
+        {pg::table_name(migration.table_oid), migration.cursor_columns, migration.cursor_types, migration.scope_to},
+        migration.table_oid, is_bounded ? &*migration.range : nullptr);
 }
 
 Planned plan_migration(const QueueRequest &request) {
@@ -306,8 +304,12 @@ std::int64_t queue(const QueueRequest &request) {
     if (request.finish_within)
         migration.pace = pace_to_finish_within(migration, *request.finish_within);
     migration.status = first_status(migration, request.start);
-    const std::int64_t id = store::insert_migration({migration, planned.operation_name, request.batching_strategy,
-                                                     request.priority, estimated_rows(migration), {}});
+    const std::int64_t id = store::insert_migration({migration,
+                                                     planned.operation_name,
+                                                     request.batching_strategy,
+                                                     request.priority,
+                                                     estimated_rows(migration),
+                                                     {}});
     if (id == 0) // queued by somebody else in this moment
         return already_queued(request, migration, store::find_by_identity(identity).value_or(0));
     say_queued(migration, id);

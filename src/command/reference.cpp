@@ -91,11 +91,11 @@ Migration lock_current(std::int64_t id) {
 void refuse_history(const Migration &migration) {
     if (migration.is_current)
         return;
-    pg::raise(Refusal{"55000",
-                      pg::format("%s, number %lld, was queued again", label(migration).data(),
-                                 static_cast<long long>(migration.id)),
-                      pg::format("It is generation %d, and a newer one has taken its place.", migration.generation),
-                      "The newest generation is shown by: SELECT * FROM bbm.status;"});
+    pg::raise(Refusal{
+        "55000",
+        pg::format("%s, number %lld, was queued again", label(migration).data(), static_cast<long long>(migration.id)),
+        pg::format("It is generation %d, and a newer one has taken its place.", migration.generation),
+        "The newest generation is shown by: SELECT * FROM bbm.status;"});
 }
 
 Text configuration(const Migration &migration) {
@@ -112,10 +112,10 @@ Refusal has_failed(const Migration &migration) {
     const auto failure = store::last_failure(migration.id, pg::current_arena());
     const Text reason = store::latest_reason(migration.id, pg::current_arena());
     const bool says_more = failure && !reason.empty() && reason.find(failure->message) == Text::npos;
-    const Text detail = !failure ? Text("See bbm.events for the reason.")
-                                 : pg::format("%s%sThe last error was: %s (SQLSTATE %s).",
-                                              says_more ? reason.data() : "", says_more ? ".  " : "",
-                                              failure->message.data(), failure->sqlstate.data());
+    const Text detail = !failure
+                            ? Text("See bbm.events for the reason.")
+                            : pg::format("%s%sThe last error was: %s (SQLSTATE %s).", says_more ? reason.data() : "",
+                                         says_more ? ".  " : "", failure->message.data(), failure->sqlstate.data());
     const auto id = static_cast<long long>(migration.id);
     return {"55000", pg::format("%s has failed", label(migration).data()), detail,
             pg::format("See SELECT * FROM bbm.failures WHERE migration_id = %lld;  then run SELECT bbm.retry(%lld);",

@@ -7,9 +7,9 @@
 namespace bbm {
 
 struct KeyWalk {
-    Text table;  // qualified and quoted
-    Key columns; // plain names
-    Key types;   // names that a cast accepts
+    Text table;      // qualified and quoted
+    Key columns;     // plain names
+    Key types;       // names that a cast accepts
     Text scope = {}; // a condition: only rows that meet it count as keys; empty for all rows
 };
 

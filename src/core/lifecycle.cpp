@@ -60,13 +60,16 @@ struct JobRule {
 };
 
 constexpr JobRule kJobRules[] = {
-    {J::pending, JE::start, J::running},     {J::failed, JE::start, J::running},
+    {J::pending, JE::start, J::running},
+    {J::failed, JE::start, J::running},
     {J::running, JE::take_over, J::running}, // its owner is gone: the row says running, the lock is free
     {J::running, JE::give_back, J::pending}, // paused or told to stop, with nothing wrong
-    {J::running, JE::succeed, J::succeeded}, {J::running, JE::fail, J::failed},
-    {J::failed, JE::put_back, J::pending}, // retry: a person wants it tried again
+    {J::running, JE::succeed, J::succeeded},
+    {J::running, JE::fail, J::failed},
+    {J::failed, JE::put_back, J::pending},          // retry: a person wants it tried again
     {J::pending, JE::mark_succeeded, J::succeeded}, // with the migration: the last resort
-    {J::running, JE::mark_succeeded, J::succeeded},  {J::failed, JE::mark_succeeded, J::succeeded},
+    {J::running, JE::mark_succeeded, J::succeeded},
+    {J::failed, JE::mark_succeeded, J::succeeded},
 };
 
 template <class Names, class Value> Text name_in(const Names &names, Value value) {
@@ -85,8 +88,7 @@ constexpr Text kMigrationStatusNames[] = {"paused", "active", "finished", "faile
 constexpr Text kMigrationEventNames[] = {"pause", "resume",   "finish",  "fail",
                                          "retry", "finalize", "confirm", "mark_finished"};
 constexpr Text kJobStatusNames[] = {"pending", "running", "failed", "succeeded"};
-constexpr Text kJobEventNames[] = {"start", "take_over", "give_back", "succeed", "fail", "put_back",
-                                   "mark_succeeded"};
+constexpr Text kJobEventNames[] = {"start", "take_over", "give_back", "succeed", "fail", "put_back", "mark_succeeded"};
 constexpr Text kOnDataErrorNames[] = {"fail", "quarantine"};
 
 } // namespace

@@ -20,8 +20,8 @@ inline constexpr std::array kMigrationEvents = {
     MigrationEvent::retry, MigrationEvent::finalize, MigrationEvent::confirm, MigrationEvent::mark_finished};
 inline constexpr std::array kJobStatuses = {JobStatus::pending, JobStatus::running, JobStatus::failed,
                                             JobStatus::succeeded};
-inline constexpr std::array kJobEvents = {JobEvent::start,   JobEvent::take_over, JobEvent::give_back,
-                                          JobEvent::succeed, JobEvent::fail,      JobEvent::put_back,
+inline constexpr std::array kJobEvents = {JobEvent::start,         JobEvent::take_over, JobEvent::give_back,
+                                          JobEvent::succeed,       JobEvent::fail,      JobEvent::put_back,
                                           JobEvent::mark_succeeded};
 
 struct Step {

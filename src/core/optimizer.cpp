@@ -35,8 +35,7 @@ constexpr int kSmallestShare = 4;
 
 int smallest_that_counts(const Pace &pace) { return pace.batch_size / kSmallestShare; }
 
-template <class Value>
-std::optional<double> smoothed(std::span<const JobSample> samples, int smallest, Value value) {
+template <class Value> std::optional<double> smoothed(std::span<const JobSample> samples, int smallest, Value value) {
     double weight = 1, sum = 0, weights = 0;
     for (const JobSample &sample : samples.first(std::min(samples.size(), kSmoothedJobs))) {
         if (sample.batch_size < smallest)
@@ -63,8 +62,9 @@ std::optional<BatchSizeChange> fit_interval(const Pace &pace, std::span<const Jo
     const int low = std::min({kSmallestOptimized, high, std::max(pace.batch_size, 1)});
     double wanted = pace.batch_size * multiplier;
     if (multiplier > 1) // up to the documented minimum as far as the interval allows
-        wanted = std::max({wanted, pace.batch_size + 1.0,
-                           std::min<double>(kSmallestOptimized, pace.batch_size * kTargetHigh / std::max(*efficiency, 0.001))});
+        wanted = std::max(
+            {wanted, pace.batch_size + 1.0,
+             std::min<double>(kSmallestOptimized, pace.batch_size * kTargetHigh / std::max(*efficiency, 0.001))});
     return changed(pace, clamped(wanted, low, high), *efficiency);
 }
 

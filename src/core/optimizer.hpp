@@ -1,4 +1,5 @@
-// How many keys the next job takes: the documented optimizer where jobs have an interval, else jobs of about ten seconds.
+// How many keys the next job takes: the documented optimizer where jobs have an interval, else jobs of about ten
+// seconds.
 #pragma once
 
 #include "core/types.hpp"

@@ -15,8 +15,8 @@ constexpr int kLargestDoubling = 6;              // 2^6 s is beyond kLongestDela
 
 // The documented figures.
 constexpr int kAttempts = 3;
-constexpr int kReducedTo = 75;    // percent of a sub-batch that ran into a time-out
-constexpr int kLargestCut = 65;   // percent of the configured size
+constexpr int kReducedTo = 75;  // percent of a sub-batch that ran into a time-out
+constexpr int kLargestCut = 65; // percent of the configured size
 constexpr int kMinimumJobs = 50;
 constexpr int kBatchDivisor = 2;
 

@@ -44,8 +44,8 @@ bool too_many_failed(std::int64_t jobs, std::int64_t failed);
 // Fewer failed jobs than this cannot be too many.
 inline constexpr int kFewestTooMany = 26;
 
-// A range that cannot be found in time is halved like any other failure. Where a filter is part of the search it is left
-// out after 3 attempts, and the size begins anew: then only the index has to answer.
+// A range that cannot be found in time is halved like any other failure. Where a filter is part of the search it is
+// left out after 3 attempts, and the size begins anew: then only the index has to answer.
 struct BoundsSearch {
     int batch_size;
     bool filters;

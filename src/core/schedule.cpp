@@ -6,7 +6,8 @@ namespace bbm {
 
 namespace {
 
-// One on hold gives its table away, unless it has a job in hand; when the hold is over it waits for whoever works there.
+// One on hold gives its table away, unless it has a job in hand; when the hold is over it waits for whoever works
+// there.
 bool table_taken(std::span<const Candidate> earlier, const Candidate &candidate) {
     return std::any_of(earlier.begin(), earlier.end(), [&](const Candidate &other) {
         return other.table_root == candidate.table_root && !other.is_held;

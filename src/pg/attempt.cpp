@@ -96,9 +96,7 @@ void rolled_back(void (*body)(void *), void *argument) {
     BeginInternalSubTransaction(nullptr);
     MemoryContextSwitchTo(outer);
     PG_TRY();
-    {
-        body(argument);
-    }
+    { body(argument); }
     PG_CATCH();
     {
         MemoryContextSwitchTo(outer);

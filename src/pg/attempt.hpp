@@ -44,8 +44,8 @@ template <class Body> std::optional<Failure> attempt_inside(Arena keep, Body &&b
     return failure;
 }
 
-// Inside of a transaction, which goes on: whatever the body did is undone, error or not. An error then flies on; left to
-// itself it would leave the subtransaction open.
+// Inside of a transaction, which goes on: whatever the body did is undone, error or not. An error then flies on; left
+// to itself it would leave the subtransaction open.
 template <class Body> void rolled_back(Body &&body) {
     static_assert(std::is_trivially_destructible_v<std::remove_reference_t<Body>>);
     detail::rolled_back(detail::call<std::remove_reference_t<Body>>, &body);

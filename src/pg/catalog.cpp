@@ -212,8 +212,8 @@ Text assignable_column(std::uint32_t table, const KeyColumn &key) {
     Text found;
     for (int i = 0; i < columns->natts && found.empty(); ++i) {
         const Form_pg_attribute column = TupleDescAttr(columns, i);
-        const bool is_free = !column->attisdropped && column->attnum != key.number &&
-                             column->attgenerated == '\0' && column->attidentity == '\0';
+        const bool is_free = !column->attisdropped && column->attnum != key.number && column->attgenerated == '\0' &&
+                             column->attidentity == '\0';
         if (is_free && strchr(NameStr(column->attname), '{') == nullptr) // a brace would be an argument in a command
             found = copy(Text(NameStr(column->attname)), current_arena());
     }

@@ -53,7 +53,7 @@ void become_extension_owner() {
     saved_guc_level = NewGUCNestLevel();
     set_option("search_path", "pg_catalog, pg_temp", GUC_ACTION_SAVE);
     set_option("enable_seqscan", "off", GUC_ACTION_SAVE); // the reason stands at spi.cpp's prepare()
-    set_option("jit", "off", GUC_ACTION_SAVE); // a scan that is costed as forbidden would be compiled
+    set_option("jit", "off", GUC_ACTION_SAVE);            // a scan that is costed as forbidden would be compiled
     // A bitmap visits every dead entry of a row that is updated often.
     set_option("enable_bitmapscan", "off", GUC_ACTION_SAVE);
     SetUserIdAndSecContext(owner,

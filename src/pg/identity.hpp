@@ -10,9 +10,9 @@ namespace bbm::pg {
 void become_extension_owner();
 void become_oneself();
 
-// What maintenance commands do: the body runs with the rights of that role, whoever called, and cannot break out of them.
-// For the walk over a migration's table, its plan and its filter: functions of the owner's may run in them. Undone by an
-// abort, too.
+// What maintenance commands do: the body runs with the rights of that role, whoever called, and cannot break out of
+// them. For the walk over a migration's table, its plan and its filter: functions of the owner's may run in them.
+// Undone by an abort, too.
 struct RoleScope {
     std::uint32_t user;
     int security_context;

@@ -37,8 +37,8 @@ std::optional<NextRange> find_next_range(const KeyQueries &queries, Lower lower,
 // level, since a bound that is too small would leave rows out.
 std::optional<Range> find_whole_range(const KeyWalk &walk, Arena arena);
 
-// The planner's estimate of the rows that the walk meets, of all or in the range; negative while nobody has analysed the
-// table.
+// The planner's estimate of the rows that the walk meets, of all or in the range; negative while nobody has analysed
+// the table.
 std::int64_t estimated_rows(const KeyWalk &walk, std::uint32_t table, const Range *range = nullptr);
 std::int64_t count_rows(const KeyWalk &walk, Range range);
 

@@ -33,7 +33,7 @@ struct OpenJobs {
     Job *next = nullptr;      // to be started; an orphan first, since its range is half done
     bool is_busy = false;     // one of them is running in another process
     Micros retry_at = kNever; // when a failed job may be tried again
-    int given_up = 0; // failed jobs that wait for a person
+    int given_up = 0;         // failed jobs that wait for a person
 };
 
 OpenJobs look_at(Vector<Job> &jobs) {
@@ -58,8 +58,8 @@ OpenJobs look_at(Vector<Job> &jobs) {
     return open;
 }
 
-// By what the catalogs say now: another migration's root may have been written down before its table became a partition.
-// A migration that was paused counts as long as its last sub-batch runs.
+// By what the catalogs say now: another migration's root may have been written down before its table became a
+// partition. A migration that was paused counts as long as its last sub-batch runs.
 bool table_is_busy(const Migration &migration, Arena arena) {
     const auto &jobs = store::running_jobs(migration.id, arena);
     return std::any_of(jobs.begin(), jobs.end(), [&](const store::RunningJob &job) {

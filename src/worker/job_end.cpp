@@ -55,10 +55,9 @@ bool is_tried_again(RetryDecision::Action action) {
 
 void fail(const JobRun &run, const Failure &failure, Range tried) {
     log_failure(run, failure);
-    const RetryDecision decision = after_failure(
-        {failure.sqlstate, run.job.attempts, run.job.batch_size, run.size.keys, run.pace.sub_batch_size,
-         run.migration->pace.batch_size},
-        pg::jitter());
+    const RetryDecision decision = after_failure({failure.sqlstate, run.job.attempts, run.job.batch_size, run.size.keys,
+                                                  run.pace.sub_batch_size, run.migration->pace.batch_size},
+                                                 pg::jitter());
     keep_books(*run.session, pg::Durability::durable, [&] {
         const auto migration = store::lock_migration(run.job.migration_id, pg::current_arena());
         store::Ending ending = {.event = JobEvent::fail,
@@ -86,8 +85,8 @@ void optimize_batch_size(const Migration &migration) {
     if (!change)
         return;
     store::set_batch_size(migration.id, change->size);
-    const Text reason = pg::format("batch size %d -> %d, efficiency %.2f", migration.pace.batch_size, change->size,
-                                   change->efficiency);
+    const Text reason =
+        pg::format("batch size %d -> %d, efficiency %.2f", migration.pace.batch_size, change->size, change->efficiency);
     const Text data = pg::format("{\"old\": %d, \"new\": %d, \"efficiency\": %.2f}", migration.pace.batch_size,
                                  change->size, change->efficiency);
     store::record_event(migration, "optimize", {.reason = reason, .data = data}, name(migration.status));

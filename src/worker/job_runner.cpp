@@ -100,13 +100,8 @@ JobEnd walk_job(JobRun &run, Failure &failure, Tried &tried) {
 } // namespace
 
 JobEnd run_job(const Session &session, Migration &migration, const pg::KeyQueries &keys, const Job &job) {
-    JobRun run = {&session,
-                  &migration,
-                  &keys,
-                  job,
-                  {job.sub_batch_size, migration.pace.row_cost_us},
-                  migration.pace,
-                  pg::stopwatch()};
+    JobRun run = {&session,       &migration,     &keys, job, {job.sub_batch_size, migration.pace.row_cost_us},
+                  migration.pace, pg::stopwatch()};
     Failure failure;
     Tried tried;
     if (session.cancel == pg::Cancel::ignored) // a client's session shows the CALL

@@ -47,9 +47,7 @@ struct Engine {
     Text last_claim_error; // its SQLSTATE; said once, not once a second
 };
 
-bool wants_filter(const Migration &migration) {
-    return search_for_bounds(migration).filters;
-}
+bool wants_filter(const Migration &migration) { return search_for_bounds(migration).filters; }
 
 // The key may have changed since the migration was queued; then it is refused here and the migration fails.
 void prepare(Engine &engine, const Migration &fresh) {
@@ -93,8 +91,8 @@ void say_once(Engine &engine, const Failure &failure) {
         pg::format("SQLSTATE %s; it is tried again every second.", failure.sqlstate.data()));
 }
 
-// The bounds of a job were not found: too slow, or the filter raises an error for a row. It counts, and the next attempt
-// looks for less, or without the filter; then the command meets the row, and it is found.
+// The bounds of a job were not found: too slow, or the filter raises an error for a row. It counts, and the next
+// attempt looks for less, or without the filter; then the command meets the row, and it is found.
 void count_bounds_failure(const Engine &engine, const Failure &failure) {
     keep_books(*engine.session, pg::Durability::durable, [&] {
         const auto migration = store::lock_migration(engine.migration.id, pg::current_arena());
@@ -139,8 +137,7 @@ Claim after_claim_error(Engine &engine, const Failure &error) {
     }
     const FailureClass failure_class = classify(error.sqlstate);
     const bool is_hopeless_search = engine.is_looking && error.sqlstate == kCanceled;
-    if (!is_hopeless_search &&
-        (failure_class == FailureClass::transient || failure_class == FailureClass::resources)) {
+    if (!is_hopeless_search && (failure_class == FailureClass::transient || failure_class == FailureClass::resources)) {
         say_once(engine, error);
         return {.kind = Claim::Kind::rest, .until = pg::now() + kClaimRetry};
     }

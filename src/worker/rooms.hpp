@@ -5,8 +5,8 @@
 
 namespace bbm {
 
-Arena migration_room();  // for as long as one migration is run
-Arena job_room();        // from one claim to the next
+Arena migration_room(); // for as long as one migration is run
+Arena job_room();       // from one claim to the next
 void reset_migration_room();
 void reset_job_room();
 // For one transaction; it becomes the current context. Two of them alternate, so that a cursor outlives the sub-batch

@@ -15,8 +15,8 @@ struct Session {
     Micros deadline;    // start no sub-batch after it; kNever without
 };
 
-// Locks the extension against DROP for the rest of the transaction. A worker whose extension is gone leaves; a client gets
-// an error.
+// Locks the extension against DROP for the rest of the transaction. A worker whose extension is gone leaves; a client
+// gets an error.
 void require_extension(const Session &session);
 
 // A transaction of bookkeeping, outside of any attempt. A worker does not let itself be cancelled in it; a client may

@@ -29,12 +29,12 @@ void insert_job_of_row(const JobRun &run, Key key, const Failure &failure) {
 }
 
 void fail_over_budget(const JobRun &run, const Migration &migration, Key key, const Failure &failure) {
-    const Failure why = {"54000",
-                         pg::format("more than %d rows are in quarantine", pg::settings().max_quarantined_rows),
-                         pg::format("The last error was: %s (SQLSTATE %s).", failure.message.data(),
-                                    failure.sqlstate.data()),
-                         "See bbm.failures and the setting bbm.max_quarantined_rows.",
-                         {}};
+    const Failure why = {
+        "54000",
+        pg::format("more than %d rows are in quarantine", pg::settings().max_quarantined_rows),
+        pg::format("The last error was: %s (SQLSTATE %s).", failure.message.data(), failure.sqlstate.data()),
+        "See bbm.failures and the setting bbm.max_quarantined_rows.",
+        {}};
     if (store::end_job(run.job, {.event = JobEvent::fail, .failure = &failure, .met_in = {key, key}}) &&
         apply(migration.status, MigrationEvent::fail).kind == Step::Kind::moves)
         store::change_status(migration, MigrationEvent::fail, MigrationStatus::failed, {{}, &why, run.job.id});

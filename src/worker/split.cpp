@@ -39,8 +39,8 @@ void split(Job &job, const pg::KeyQueries &bounds, Arena arena) {
         const auto rest = pg::find_next_range(bounds, {LowerBound::exclusive, middle}, job.range.max, 1, arena);
         if (rest) {
             Job second = second_half(job, middle, rest->range, rest_size);
-            store::insert_failed_job(
-                second, pg::format("split from job %lld", static_cast<long long>(job.id)), nullptr);
+            store::insert_failed_job(second, pg::format("split from job %lld", static_cast<long long>(job.id)),
+                                     nullptr);
             store::count_job(job.migration_id);
             job.range.max = middle;
             reason = pg::format("split: job %lld takes the rest", static_cast<long long>(second.id));

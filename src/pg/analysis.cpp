@@ -175,12 +175,13 @@ void require_select(Query *query, int index, Bitmapset *columns) {
     permissions->selectedCols = bms_add_members(permissions->selectedCols, columns);
 }
 
-Oid comparison_operator(Oid type, StrategyNumber strategy) {
-    const Oid family = get_opclass_family(GetDefaultOpClass(type, BTREE_AM_OID));
-    return get_opfamily_member(family, type, type, static_cast<int16>(strategy));
+Oid comparison_operator(Oid column, Oid bound, StrategyNumber strategy) {
+    const Oid family = get_opclass_family(GetDefaultOpClass(column, BTREE_AM_OID));
+    return get_opfamily_member(family, column, bound, static_cast<int16>(strategy));
 }
 
-// key >= $1, or key <= $2, by the operator of the index and not by a name on somebody's search_path.
+// key >= $1, or key <= $2, by the operator of the index and not by a name on somebody's search_path. The parameter has
+// the type that the statement was prepared for: the column may have become wider since.
 Node *key_condition(const RangeCommand &command, int index, StrategyNumber strategy, int parameter) {
     int32 modifier;
     Oid type, collation;
@@ -189,13 +190,13 @@ Node *key_condition(const RangeCommand &command, int index, StrategyNumber strat
     Param *bound = makeNode(Param);
     bound->paramkind = PARAM_EXTERN;
     bound->paramid = parameter;
-    bound->paramtype = type;
+    bound->paramtype = command.key.type;
     bound->paramtypmod = -1;
-    bound->paramcollid = get_typcollation(type);
+    bound->paramcollid = get_typcollation(command.key.type);
     bound->location = -1;
     Expr *condition =
-        make_opclause(comparison_operator(type, strategy), BOOLOID, false, reinterpret_cast<Expr *>(column),
-                      reinterpret_cast<Expr *>(bound), InvalidOid, collation);
+        make_opclause(comparison_operator(type, command.key.type, strategy), BOOLOID, false,
+                      reinterpret_cast<Expr *>(column), reinterpret_cast<Expr *>(bound), InvalidOid, collation);
     set_opfuncid(reinterpret_cast<OpExpr *>(condition));
     return reinterpret_cast<Node *>(condition);
 }

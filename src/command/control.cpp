@@ -17,6 +17,8 @@
 #include "store/jobs.hpp"
 #include "store/migrations.hpp"
 #include "store/work.hpp"
+#include "worker/session.hpp"
+#include "worker/sub_batch.hpp"
 
 #include <algorithm>
 
@@ -170,9 +172,7 @@ std::optional<pg::NextRange> next_sub_batch(const Migration &migration, const pg
     const auto &jobs = store::unfinished_jobs(migration.id, arena);
     if (!jobs.empty()) {
         const Job &job = jobs.front();
-        const pg::Lower lower = job.cursor.empty() ? pg::Lower{LowerBound::inclusive, job.range.min}
-                                                   : pg::Lower{LowerBound::exclusive, job.cursor};
-        return pg::find_next_range(queries, lower, job.range.max, job.sub_batch_size, arena);
+        return pg::find_next_range(queries, lower_bound(job), job.range.max, job.sub_batch_size, arena);
     }
     if (!migration.range)
         return std::nullopt;
@@ -190,22 +190,20 @@ Text explain_as_owner(const Migration &migration) {
             {},
             {}});
     pg::raise_if(pg::check_table(migration.table_oid));
-    pg::KeyColumn key;
-    pg::raise_if(pg::find_key(migration.table_oid, migration.cursor_columns[0], key));
+    const pg::TableKey key = key_of(migration);
     pg::KeyQueries queries;
-    pg::prepare_key_queries(
-        queries, {pg::table_name(migration.table_oid), migration.cursor_columns, migration.cursor_types, {}}, key.type);
+    pg::prepare_key_queries(queries, pg::table_name(migration.table_oid), key);
     const auto next = next_sub_batch(migration, queries);
     pg::release_key_queries(queries);
     if (!next)
         return pg::format("%s: no key is left to handle", label(migration).data());
-    const char *how = migration.has_placeholders ? "$1 and $2 are" : "bbm adds the range of";
-    const Text plan = pg::explain(
-        {migration.statement, migration.table_oid, key, migration.scope_to, migration.has_placeholders}, next->range);
+    const char *how = migration.has_placeholders ? "its parameters are" : "bbm adds the range of";
+    const Text plan = pg::explain(command_of(migration, key), next->range);
     return pg::format("Statement: %.*s\nScope: %s\nNext sub-batch: %s \"%s\" from %s to %s\n%s",
                       pg::width(migration.statement), migration.statement.data(),
-                      migration.scope_to.empty() ? "all rows" : migration.scope_to.data(), how, key.name.data(),
-                      next->range.min[0].data(), next->range.max[0].data(), plan.data());
+                      migration.scope_to.empty() ? "all rows" : migration.scope_to.data(), how,
+                      pg::key_text(key.names).data(), pg::key_text(next->range.min).data(),
+                      pg::key_text(next->range.max).data(), plan.data());
 }
 
 } // namespace

@@ -37,13 +37,13 @@ std::int64_t look_again(Migration &migration) {
     Planned planned = {migration, {}, {}};
     Migration &now = planned.migration;
     pg::raise_if(pg::check_table(now.table_oid));
-    pg::raise_if(pg::find_key(now.table_oid, now.cursor_columns[0], planned.key));
+    pg::raise_if(pg::find_key(now.table_oid, now.cursor_columns, planned.key));
     now.table_name = pg::table_name(now.table_oid);
     now.table_root = pg::table_root(now.table_oid);
-    now.cursor_types = single(planned.key.type_name);
+    now.cursor_types = planned.key.type_names;
     check_plan(planned);
     migration = now;
-    return estimated_rows(now);
+    return estimated_rows(now, planned.key);
 }
 
 // Only what the caller may remove; migrations of other roles keep their own definition.

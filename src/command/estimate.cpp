@@ -15,6 +15,7 @@
 #include "pg/range_command.hpp"
 #include "pg/report.hpp"
 #include "pg/settings.hpp"
+#include "worker/session.hpp"
 
 #include <algorithm>
 
@@ -158,7 +159,7 @@ void sample_in_order(Sampling &s, Range range) {
     pg::Lower lower = {LowerBound::inclusive, range.min};
     do {
         const Key last = take_sample(s, lower, range.max);
-        s.is_covered = std::equal(last.begin(), last.end(), range.max.begin(), range.max.end());
+        s.is_covered = same_key(last, range.max);
         lower = {LowerBound::exclusive, last};
     } while (!is_over(s));
 }
@@ -191,12 +192,10 @@ void settle_total(const Sampling &s, Estimate &result) {
 
 Sampling prepare(const Migration &migration, Micros max_time) {
     pg::lock_table_for_writing(migration.table_oid);
-    pg::KeyColumn key;
-    pg::raise_if(pg::find_key(migration.table_oid, migration.cursor_columns[0], key));
-    pg::prepare_command(
-        {migration.statement, migration.table_oid, key, migration.scope_to, migration.has_placeholders});
-    KeyWalk walk = {migration.table_name, migration.cursor_columns, migration.cursor_types, {}};
-    pg::prepare_key_queries(key_queries, walk, key.type);
+    const pg::TableKey key = key_of(migration);
+    pg::prepare_command(command_of(migration, key));
+    pg::prepare_key_queries(key_queries, migration.table_name, key);
+    KeyWalk walk = pg::walk_of(migration.table_name, key);
     if (counts_filtered_rows(migration))
         walk.scope = migration.scope_to;
     const int first_size = first_sub_batch_size(migration.pace, pg::settings().target_sub_batch_time());

@@ -22,6 +22,12 @@ namespace bbm {
 
 namespace {
 
+Key single(Text part) {
+    const auto parts = pg::make_array<Text>(pg::current_arena(), 1);
+    parts[0] = part;
+    return parts;
+}
+
 [[noreturn]] void refuse_value(Text message, Text hint = {}) { pg::raise(Refusal{"22023", message, {}, hint}); }
 
 void check_caller() {
@@ -60,14 +66,13 @@ void check_numbers(const QueueRequest &request) {
         refuse_value(pg::format("unrecognized batching strategy \"%.*s\"", pg::width(request.batching_strategy),
                                 request.batching_strategy.data()),
                      "Available strategies: primary_key.");
-    if (request.cursor_columns.size() > 1)
-        pg::raise(
-            Refusal{"0A000", "a migration walks by exactly one column", {}, "Name one column in cursor_columns."});
 }
 
-pg::KeyColumn find_key(const QueueRequest &request) {
-    const Text wanted = request.cursor_columns.empty() ? request.column_name : request.cursor_columns[0];
-    pg::KeyColumn key;
+pg::TableKey find_key(const QueueRequest &request) {
+    Key wanted = request.cursor_columns;
+    if (wanted.empty() && !request.column_name.empty())
+        wanted = single(request.column_name);
+    pg::TableKey key;
     pg::raise_if(pg::check_table(request.table));
     pg::raise_if(pg::find_key(request.table, wanted, key));
     return key;
@@ -93,7 +98,7 @@ store::JobClass find_job_class(const QueueRequest &request) {
     return *found;
 }
 
-Text render_statement(const QueueRequest &request, const store::JobClass &job_class, const pg::KeyColumn &key) {
+Text render_statement(const QueueRequest &request, const store::JobClass &job_class, const pg::TableKey &key) {
     const Arena arena = pg::current_arena();
     const auto &arguments = store::split_arguments(request.job_arguments, job_class.job_arguments, arena);
     pg::raise_if(check_argument_count(request.job_class_name, static_cast<int>(arguments.size()),
@@ -101,7 +106,11 @@ Text render_statement(const QueueRequest &request, const store::JobClass &job_cl
     if (request.command.data() != nullptr)
         return request.command; // plain SQL: braces in it are braces
     String &column = make<String>(arena);
-    append_identifier(column, key.name);
+    for (const Text name : key.names) {
+        if (!column.empty())
+            column.append(", ");
+        append_identifier(column, name);
+    }
     String &statement = make<String>(arena);
     pg::raise_if(
         render({job_class.command, pg::table_name(request.table), view(column), {arguments.data(), arguments.size()}},
@@ -124,9 +133,9 @@ Text combine_scopes(Text of_class, Text of_request) {
 
 // The cheap questions first: what follows analyses and plans the command as the caller.
 bool check_command_text(const pg::RangeCommand &command) {
-    CommandFacts facts = pg::parse_command(command.text);
+    CommandFacts facts = pg::parse_command(command.text, command.key.columns.size());
     const bool has_scope = !command.scope.empty();
-    const bool has_placeholders = facts.uses_lower || facts.uses_upper || facts.has_other_placeholders;
+    const bool has_placeholders = facts.uses_parameters;
     if (facts.statements != 1 || facts.kind == CommandFacts::Kind::other || has_placeholders)
         pg::raise_if(check_command(facts, has_scope));
     pg::RangeCommand inspected = command;
@@ -138,23 +147,26 @@ bool check_command_text(const pg::RangeCommand &command) {
 }
 
 // In the key type's own form; empty where nothing was given.
-Range given_range(const QueueRequest &request, const pg::KeyColumn &key) {
-    const auto bound = [&](Text given) {
-        return given.data() == nullptr ? Key{} : single(pg::normal_form(given, key.type));
-    };
+Range given_range(const QueueRequest &request, const pg::TableKey &key) {
+    const auto bound = [&](Text given) { return given.data() == nullptr ? Key{} : pg::read_key(given, key); };
     return {bound(request.batch_min_value), bound(request.batch_max_value)};
 }
 
-Migration describe(const QueueRequest &request, const pg::KeyColumn &key) {
+// What the user calls it; for a key of several columns their names, if he says nothing.
+Text column_name(const QueueRequest &request, const pg::TableKey &key) {
+    return request.column_name.empty() || key.names.size() == 1 ? pg::key_text(key.names) : request.column_name;
+}
+
+Migration describe(const QueueRequest &request, const pg::TableKey &key) {
     const pg::Role owner = pg::current_role();
     Migration m;
     m.job_class_name = request.job_class_name;
     m.table_oid = request.table;
     m.table_name = pg::table_name(request.table);
-    m.column_name = key.name;
+    m.column_name = column_name(request, key);
     m.job_arguments = request.job_arguments;
-    m.cursor_columns = single(key.name);
-    m.cursor_types = single(key.type_name);
+    m.cursor_columns = key.names;
+    m.cursor_types = key.type_names;
     m.table_root = pg::table_root(request.table);
     m.given = given_range(request, key);
     m.on_data_error = parse_on_data_error(request.on_data_error).value_or(OnDataError::fail);
@@ -247,38 +259,29 @@ void check_duration(Text what, std::optional<Micros> value) {
         refuse_value(pg::format("%s must not be negative", what.data()));
 }
 
-Key single(Text part) {
-    const auto parts = pg::make_array<Text>(pg::current_arena(), 1);
-    parts[0] = part;
-    return parts;
-}
-
-std::optional<Range> find_range(const Migration &migration, std::uint32_t key_type) {
-    const auto whole = pg::find_whole_range(
-        {pg::table_name(migration.table_oid), migration.cursor_columns, migration.cursor_types, {}},
-        pg::current_arena());
+std::optional<Range> find_range(const Migration &migration, const pg::TableKey &key) {
+    const auto whole = pg::find_whole_range(pg::table_name(migration.table_oid), key, pg::current_arena());
     if (!whole)
         return std::nullopt;
     const Range &given = migration.given;
     const Range range = {given.min.empty() ? whole->min : given.min, given.max.empty() ? whole->max : given.max};
-    if (pg::is_ordered(range.min[0], range.max[0], key_type))
+    if (pg::is_ordered(range.min, range.max, key))
         return range;
     if (!given.min.empty() && !given.max.empty())
         refuse_value("batch_min_value must not be greater than batch_max_value");
     return std::nullopt; // the given bound lies beyond all rows
 }
 
-std::int64_t estimated_rows(const Migration &migration) {
+std::int64_t estimated_rows(const Migration &migration, const pg::TableKey &key) {
     const bool is_bounded = migration.range && (!migration.given.min.empty() || !migration.given.max.empty());
-    return pg::estimated_rows(
-        {pg::table_name(migration.table_oid), migration.cursor_columns, migration.cursor_types, migration.scope_to},
-        migration.table_oid, is_bounded ? &*migration.range : nullptr);
+    return pg::estimated_rows(pg::walk_of(pg::table_name(migration.table_oid), key, migration.scope_to),
+                              migration.table_oid, is_bounded ? &*migration.range : nullptr);
 }
 
 Planned plan_migration(const QueueRequest &request) {
     check_caller();
     check_numbers(request);
-    const pg::KeyColumn key = find_key(request);
+    const pg::TableKey key = find_key(request);
     const store::JobClass job_class = find_job_class(request);
     Migration migration = describe(request, key);
     migration.statement = render_statement(request, job_class, key);
@@ -290,7 +293,7 @@ void check_plan(Planned &planned) {
     Migration &migration = planned.migration;
     migration.has_placeholders =
         check_command_text({migration.statement, migration.table_oid, planned.key, migration.scope_to});
-    migration.range = find_range(migration, planned.key.type);
+    migration.range = find_range(migration, planned.key);
 }
 
 std::int64_t queue(const QueueRequest &request) {
@@ -304,12 +307,8 @@ std::int64_t queue(const QueueRequest &request) {
     if (request.finish_within)
         migration.pace = pace_to_finish_within(migration, *request.finish_within);
     migration.status = first_status(migration, request.start);
-    const std::int64_t id = store::insert_migration({migration,
-                                                     planned.operation_name,
-                                                     request.batching_strategy,
-                                                     request.priority,
-                                                     estimated_rows(migration),
-                                                     {}});
+    const std::int64_t id = store::insert_migration({migration, planned.operation_name, request.batching_strategy,
+                                                     request.priority, estimated_rows(migration, planned.key), {}});
     if (id == 0) // queued by somebody else in this moment
         return already_queued(request, migration, store::find_by_identity(identity).value_or(0));
     say_queued(migration, id);

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "core/types.hpp"
-#include "pg/catalog.hpp"
+#include "pg/table_key.hpp"
 
 #include <optional>
 
@@ -38,20 +38,18 @@ std::int64_t queue(const QueueRequest &request);
 // A request as the migration it would become. Raises what can be said without looking at the command and at rows.
 struct Planned {
     Migration migration;
-    pg::KeyColumn key;
+    pg::TableKey key;
     Text operation_name;
 };
 Planned plan_migration(const QueueRequest &request);
 // Raises the rest, and finds the range.
 void check_plan(Planned &planned);
 
-Key single(Text part); // a key of one column
-
 // The keys that a migration has to handle, or nothing: those of its table now, within the bounds that were given.
-std::optional<Range> find_range(const Migration &migration, std::uint32_t key_type);
+std::optional<Range> find_range(const Migration &migration, const pg::TableKey &key);
 
 // How many rows that will be, by the planner's estimate; negative while nobody has analysed the table.
-std::int64_t estimated_rows(const Migration &migration);
+std::int64_t estimated_rows(const Migration &migration, const pg::TableKey &key);
 
 struct DefineRequest {
     Text name;

@@ -22,29 +22,21 @@ namespace bbm {
 
 namespace {
 
-pg::KeyColumn find_key(const Migration &migration) {
-    pg::KeyColumn key;
-    pg::raise_if(pg::find_key(migration.table_oid, migration.cursor_columns[0], key));
-    return key;
-}
-
-Key bound(const char *what, Text value, std::uint32_t type) {
+Key bound(const char *what, Text value, const pg::TableKey &key) {
     if (value.data() == nullptr)
         pg::raise(Refusal{"22004", pg::format("%s must not be null", what), {}, {}});
-    const auto parts = pg::make_array<Text>(pg::current_arena(), 1);
-    parts[0] = pg::normal_form(value, type);
-    return parts;
+    return pg::read_key(value, key);
 }
 
-Range read_range(Text min, Text max, std::uint32_t type) {
-    const Range range = {bound("min", min, type), bound("max", max, type)};
-    if (!pg::is_ordered(range.min[0], range.max[0], type))
+Range read_range(Text min, Text max, const pg::TableKey &key) {
+    const Range range = {bound("min", min, key), bound("max", max, key)};
+    if (!pg::is_ordered(range.min, range.max, key))
         pg::raise(Refusal{"22023", "min must not be greater than max", {}, {}});
     return range;
 }
 
-bool is_within(Key key, Range range, std::uint32_t type) {
-    return pg::is_ordered(range.min[0], key[0], type) && pg::is_ordered(key[0], range.max[0], type);
+bool is_within(Key row, Range range, const pg::TableKey &key) {
+    return pg::is_ordered(range.min, row, key) && pg::is_ordered(row, range.max, key);
 }
 
 // The triggers that are deferred fire with the caller's COMMIT, or not at all.
@@ -59,7 +51,7 @@ void run_measured(Range range, RunBatch &sum) {
 [[noreturn]] void refuse_empty(const Migration &migration, Range range) {
     pg::raise(Refusal{"55000",
                       pg::format("no row of %s is in quarantine from %s to %s", label(migration).data(),
-                                 range.min[0].data(), range.max[0].data()),
+                                 pg::key_text(range.min).data(), pg::key_text(range.max).data()),
                       "All other rows are done by jobs, and would be done twice.",
                       pg::format("See SELECT * FROM bbm.failures WHERE migration_id = %lld;  or try the range with "
                                  "dry_run => true.",
@@ -67,10 +59,10 @@ void run_measured(Range range, RunBatch &sum) {
 }
 
 // In the transaction that they leave the quarantine in; whoever else comes finds them gone.
-int run_quarantined(const Migration &migration, Range range, std::uint32_t type, RunBatch &sum) {
+int run_quarantined(const Migration &migration, Range range, const pg::TableKey &key, RunBatch &sum) {
     int rows = 0;
     for (const store::Quarantined &row : store::lock_quarantined(migration.id, pg::current_arena())) {
-        if (!is_within(row.key, range, type))
+        if (!is_within(row.key, range, key))
             continue;
         run_measured({row.key, row.key}, sum);
         store::delete_quarantined(row.id);
@@ -84,7 +76,7 @@ void keep_account(const Migration &migration, Range range, int rows, const RunBa
         refuse_empty(migration, range);
     store::count_rows(migration.id, sum.rows_affected);
     const Text reason = pg::format("%d %s of the quarantine, from %s to %s", rows, rows == 1 ? "row" : "rows",
-                                   range.min[0].data(), range.max[0].data());
+                                   pg::key_text(range.min).data(), pg::key_text(range.max).data());
     store::record_event(migration, "run_batch", {.reason = reason}, name(migration.status));
 }
 
@@ -94,18 +86,17 @@ RunBatch run_batch(std::int64_t id, Text min, Text max, bool is_dry_run) {
     check_session("bbm.run_batch()");
     check_is_owner(require(id));
     const Migration migration = is_dry_run ? require(id) : lock_current(id);
-    const pg::KeyColumn key = find_key(migration);
-    const Range range = read_range(min, max, key.type);
+    const pg::TableKey key = key_of(migration);
+    const Range range = read_range(min, max, key);
     RunBatch sum;
     pg::with_owners_settings(migration.search_path, pg::settings().lock_timeout(), [&] {
         pg::lock_table_for_writing(migration.table_oid);
         check_table_name(migration);
-        pg::prepare_command(
-            {migration.statement, migration.table_oid, key, migration.scope_to, migration.has_placeholders});
+        pg::prepare_command(command_of(migration, key));
         if (is_dry_run)
             pg::rolled_back([&] { run_measured(range, sum); });
         else
-            keep_account(migration, range, run_quarantined(migration, range, key.type, sum), sum);
+            keep_account(migration, range, run_quarantined(migration, range, key, sum), sum);
     });
     pg::release_command();
     return sum;

@@ -5,6 +5,7 @@
 #include "pg/catalog.hpp"
 #include "pg/memory.hpp"
 #include "pg/report.hpp"
+#include "pg/table_key.hpp"
 
 namespace bbm {
 
@@ -25,12 +26,12 @@ CREATE TABLE @copy@ (LIKE @table@ INCLUDING ALL EXCLUDING IDENTITY EXCLUDING GEN
 
 INSERT INTO @copy@ SELECT * FROM @table@ ORDER BY @key@ LIMIT 10000;
 
-SELECT bbm.queue(@name@, @copy_literal@, @key_literal@, start => false);
+SELECT bbm.queue(@name@, @copy_literal@, @walk@, start => false);
 
 --    A range by hand, rolled back: does it do what it should, and how fast?
 SELECT * FROM bbm.run_batch(@name@, @copy_literal@, @key_literal@, '[]',
-                            (SELECT @key@ FROM @copy@ ORDER BY @key@ LIMIT 1),
-                            (SELECT @key@ FROM @copy@ ORDER BY @key@ DESC LIMIT 1));
+                            (SELECT @value@ FROM @copy@ ORDER BY @key@ LIMIT 1),
+                            (SELECT @value@ FROM @copy@ ORDER BY @backwards@ LIMIT 1));
 
 SELECT bbm.resume(@name@, @copy_literal@, @key_literal@, '[]');
 
@@ -43,10 +44,10 @@ SELECT bbm.delete(@name@, @copy_literal@, @key_literal@, '[]');
 DROP TABLE @copy@;
 
 -- 3. How long will it take? Samples are rolled back and leave dead rows behind, nothing else.
-SELECT * FROM bbm.estimate(@name@, @table_literal@, @key_literal@, max_time => '10 s');
+SELECT * FROM bbm.estimate(@name@, @table_literal@, @walk@, max_time => '10 s');
 
 -- 4. Queue it. Useful here: job_interval => '2 min', finish_within => '1 day', on_data_error => 'quarantine'.
-SELECT bbm.queue(@name@, @table_literal@, @key_literal@);
+SELECT bbm.queue(@name@, @table_literal@, @walk@);
 
 -- 5. Watch it, in psql with \watch instead of the semicolon. Where background workers are unwanted: CALL bbm.run(@name@);
 SELECT * FROM bbm.status;
@@ -68,6 +69,25 @@ Text identifier(Text value) {
     String &out = make<String>(pg::current_arena());
     append_identifier(out, value);
     return view(out);
+}
+
+Text columns(const pg::TableKey &key, Text suffix) {
+    String &out = make<String>(pg::current_arena());
+    for (const Text name : key.names) {
+        out.append(out.empty() ? "" : ", ");
+        append_identifier(out, name);
+        out.append(suffix.data(), suffix.size());
+    }
+    return Text(out.c_str(), out.size());
+}
+
+Text literals(Key values) {
+    String &out = make<String>(pg::current_arena());
+    for (const Text value : values) {
+        out.append(out.empty() ? "" : ", ");
+        append_literal(out, value);
+    }
+    return Text(out.c_str(), out.size());
 }
 
 struct Filling {
@@ -95,7 +115,7 @@ Text fill(Text script, std::span<const Filling> fillings) {
 }
 
 // A column set to itself, or a command that meets no row where there is none but the key.
-Text harmless_command(std::uint32_t table, const pg::KeyColumn &key) {
+Text harmless_command(std::uint32_t table, const pg::TableKey &key) {
     const Text column = pg::assignable_column(table, key);
     if (column.empty())
         return "DELETE FROM {table} WHERE false";
@@ -108,10 +128,12 @@ Text harmless_command(std::uint32_t table, const pg::KeyColumn &key) {
 Text scaffold(Text name, std::uint32_t table, Text column_name) {
     if (name.empty())
         pg::raise(Refusal{"22023", "name must not be empty", {}, {}});
-    pg::KeyColumn key;
+    pg::TableKey key;
+    const Text wanted[] = {column_name};
     pg::raise_if(pg::check_table(table));
-    pg::raise_if(pg::find_key(table, column_name, key));
+    pg::raise_if(pg::find_key(table, column_name.empty() ? Key{} : Key{wanted}, key));
     const Text table_name = pg::table_name(table), copy = pg::unused_name(table, "bbm_copy");
+    const bool is_single = key.names.size() == 1;
     const Filling fillings[] = {
         {"name", literal(name)},
         {"command", literal(harmless_command(table, key))},
@@ -119,8 +141,12 @@ Text scaffold(Text name, std::uint32_t table, Text column_name) {
         {"table_literal", literal(table_name)},
         {"copy", copy},
         {"copy_literal", literal(copy)},
-        {"key", identifier(key.name)},
-        {"key_literal", literal(key.name)},
+        {"key", columns(key, "")},
+        {"backwards", columns(key, " DESC")},
+        {"value", is_single ? columns(key, "") : pg::format("ARRAY[%s]", columns(key, "::text").data())},
+        {"walk", is_single ? literal(key.names[0])
+                           : pg::format("cursor_columns => ARRAY[%s]", literals(key.names).data())},
+        {"key_literal", literal(pg::key_text(key.names))},
     };
     return fill(kScript, fillings);
 }

@@ -17,13 +17,14 @@ Refusal refuse_split(Text message) {
 Refusal check_placeholders(const CommandFacts &facts, bool has_scope) {
     if (facts.has_other_placeholders)
         return {kWrongCommand,
-                "command uses a parameter other than $1 and $2",
+                "command uses a parameter beyond those of a range",
                 {},
-                "$1 is the first key of a range and $2 the last."};
+                "For a key of one column, $1 is the first key of a range and $2 the last; for one of two, $1 and $2 are the "
+                "parts of the first and $3 and $4 those of the last."};
     if (!facts.uses_lower || !facts.uses_upper)
-        return {kWrongCommand, "command uses only one of $1 and $2",
+        return {kWrongCommand, "command uses only a part of the range",
                 "It would process rows outside of the range in every batch.",
-                "Use both, or neither: without them the range is added by bbm."};
+                "Use all parameters of the range, or none: without them it is added by bbm."};
     if (has_scope)
         return {kWrongCommand,
                 "scope_to cannot be combined with a command that uses $1 and $2",
@@ -85,7 +86,7 @@ Refusal check_command(const CommandFacts &facts, bool has_scope) {
                 "command assigns the column that the migration walks by",
                 "A row could be handled twice or not at all.",
                 {}};
-    if (facts.uses_lower || facts.uses_upper || facts.has_other_placeholders)
+    if (facts.uses_parameters)
         return check_placeholders(facts, has_scope);
     return check_plain(facts);
 }

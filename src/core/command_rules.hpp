@@ -8,9 +8,10 @@ namespace bbm {
 struct CommandFacts {
     enum class Kind { update, remove, insert, merge, select, other } kind = Kind::other;
     int statements = 1;
-    bool uses_lower = false;             // $1 stands in the text
-    bool uses_upper = false;             // $2
-    bool has_other_placeholders = false; // $3 and beyond
+    bool uses_parameters = false;        // any of them
+    bool uses_lower = false;             // all parts of the first key: $1, for one column
+    bool uses_upper = false;             // all parts of the last key: $2
+    bool has_other_placeholders = false; // beyond them
     bool drives_table = false;           // updates or deletes the migration's table, or inserts from a SELECT of it
     bool on_outer_side = false;          // the table stands on the nullable side of an outer join
     int references = 0;                  // how often the migration's table stands in the whole command

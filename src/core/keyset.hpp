@@ -1,4 +1,5 @@
-// The text of the queries that walk a table by its key: which keys do the next `n` rows span?
+// The text of the queries that walk a table by its key: which keys do the next `n` rows span? And of the condition that
+// restricts a command to a range. Every operator is named with its schema: nothing depends on a search_path.
 #pragma once
 
 #include "core/arena.hpp"
@@ -6,10 +7,22 @@
 
 namespace bbm {
 
+// A column of the key as its index sorts it; operators are qualified, as in `pg_catalog.<`.
+struct WalkColumn {
+    Text name;      // plain
+    Text type;      // a name that a cast accepts
+    Text collation; // qualified and quoted, where the index has another one than the column; else empty
+    Text less;
+    Text less_or_equal;
+    Text equal;
+    Text greater_or_equal;
+    Text greater;
+    bool is_descending = false; // among others that are not
+};
+
 struct KeyWalk {
-    Text table;      // qualified and quoted
-    Key columns;     // plain names
-    Key types;       // names that a cast accepts
+    Text table; // qualified and quoted
+    std::span<const WalkColumn> columns;
     Text scope = {}; // a condition: only rows that meet it count as keys; empty for all rows
 };
 
@@ -19,11 +32,14 @@ enum class LowerBound { inclusive, exclusive };
 // One row if there is any key in between: first key, and the key that many rows further, or NULLs when there are fewer.
 Text next_range_query(const KeyWalk &walk, LowerBound lower, Arena arena);
 
-// No parameters, no scope. One row: the smallest and the greatest key, or no row when the table is empty.
+// No parameters, no scope. One row: the first and the last key, or no row when the table is empty.
 Text whole_range_query(const KeyWalk &walk, Arena arena);
 
 // No parameters, so that the planner sees the bounds. What (an expression, or nothing) of all keys of the walk, or of
 // those in the range.
 Text keys_query(const KeyWalk &walk, Text what, const Range *range, Arena arena);
+
+// Parameters: the parts of the first key, then those of the last one, both inclusive.
+Text range_condition(const KeyWalk &walk, Arena arena);
 
 } // namespace bbm

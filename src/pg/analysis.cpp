@@ -3,18 +3,16 @@
 #include "pg/memory.hpp"
 #include "pg/report.hpp"
 
+#include <algorithm>
 #include <cstring>
 
 extern "C" {
 #include "postgres.h"
 
-#include "access/stratnum.h"
 #include "access/sysattr.h"
 #include "access/table.h"
 #include "access/xact.h"
-#include "catalog/pg_am.h"
 #include "catalog/pg_type.h"
-#include "commands/defrem.h"
 #include "executor/spi.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
@@ -23,6 +21,7 @@ extern "C" {
 #include "parser/parse_collate.h"
 #include "parser/parse_expr.h"
 #include "parser/parse_node.h"
+#include "parser/parse_param.h"
 #include "parser/parse_relation.h"
 #include "parser/parser.h"
 #include "parser/parsetree.h"
@@ -140,7 +139,8 @@ bool assigns(Query *query, const RangeCommand &command) {
     ListCell *cell;
     foreach (cell, query->targetList) {
         const auto *entry = static_cast<TargetEntry *>(lfirst(cell));
-        if (!entry->resjunk && entry->resno == command.key.number)
+        const auto is_assigned = [&](const KeyColumn &column) { return entry->resno == column.number; };
+        if (!entry->resjunk && std::any_of(command.key.columns.begin(), command.key.columns.end(), is_assigned))
             return true;
     }
     return false;
@@ -175,41 +175,8 @@ void require_select(Query *query, int index, Bitmapset *columns) {
     permissions->selectedCols = bms_add_members(permissions->selectedCols, columns);
 }
 
-Oid comparison_operator(Oid column, Oid bound, StrategyNumber strategy) {
-    const Oid family = get_opclass_family(GetDefaultOpClass(column, BTREE_AM_OID));
-    return get_opfamily_member(family, column, bound, static_cast<int16>(strategy));
-}
-
-// key >= $1, or key <= $2, by the operator of the index and not by a name on somebody's search_path. The parameter has
-// the type that the statement was prepared for: the column may have become wider since.
-Node *key_condition(const RangeCommand &command, int index, StrategyNumber strategy, int parameter) {
-    int32 modifier;
-    Oid type, collation;
-    get_atttypetypmodcoll(command.table, command.key.number, &type, &modifier, &collation);
-    Var *column = makeVar(index, command.key.number, type, modifier, collation, 0);
-    Param *bound = makeNode(Param);
-    bound->paramkind = PARAM_EXTERN;
-    bound->paramid = parameter;
-    bound->paramtype = command.key.type;
-    bound->paramtypmod = -1;
-    bound->paramcollid = get_typcollation(command.key.type);
-    bound->location = -1;
-    Expr *condition =
-        make_opclause(comparison_operator(type, command.key.type, strategy), BOOLOID, false,
-                      reinterpret_cast<Expr *>(column), reinterpret_cast<Expr *>(bound), InvalidOid, collation);
-    set_opfuncid(reinterpret_cast<OpExpr *>(condition));
-    return reinterpret_cast<Node *>(condition);
-}
-
 void add_condition(Query *query, Node *condition) {
     query->jointree->quals = make_and_qual(query->jointree->quals, condition);
-}
-
-void add_range(const RangeCommand &command, Target target) {
-    add_condition(target.query, key_condition(command, target.index, BTGreaterEqualStrategyNumber, 1));
-    add_condition(target.query, key_condition(command, target.index, BTLessEqualStrategyNumber, 2));
-    require_select(target.query, target.index,
-                   bms_make_singleton(command.key.number - FirstLowInvalidHeapAttributeNumber));
 }
 
 // An error's position is one in the text that is parsed here, not in the statement that the client sent.
@@ -245,18 +212,20 @@ Node *parse_condition(const char *scope) {
     return only->val;
 }
 
-// Analysed against the table alone, so that other tables of the command cannot make its names ambiguous.
-void add_scope(const RangeCommand &command, Target target) {
+// Analysed against the table alone, so that other tables of the command cannot make its names ambiguous. Parameters have
+// the types of the key: those of the first key, then those of the last.
+void add_text(const RangeCommand &command, Target target, const char *text, Oid *types, const char *what) {
     Relation relation = table_open(command.table, AccessShareLock);
     ParseState *state = make_parsestate(nullptr);
-    const char *scope = c_string(command.scope);
-    state->p_sourcetext = scope;
-    ErrorContextCallback context = push_text(scope);
+    state->p_sourcetext = text;
+    if (types != nullptr)
+        setup_parse_fixed_parameters(state, types, static_cast<int>(2 * command.key.columns.size()));
+    ErrorContextCallback context = push_text(text);
     error_context_stack = &context;
     ParseNamespaceItem *item = addRangeTableEntryForRelation(state, relation, AccessShareLock, nullptr, false, true);
     addNSItemToQuery(state, item, false, true, true);
-    Node *condition = transformExpr(state, parse_condition(scope), EXPR_KIND_WHERE);
-    condition = coerce_to_boolean(state, condition, "scope_to");
+    Node *condition = transformExpr(state, parse_condition(text), EXPR_KIND_WHERE);
+    condition = coerce_to_boolean(state, condition, what);
     assign_expr_collations(state, condition);
     error_context_stack = context.previous;
     ChangeVarNodes(condition, 1, target.index, 0);
@@ -268,6 +237,19 @@ void add_scope(const RangeCommand &command, Target target) {
     require_select(target.query, target.index, item->p_rte->selectedCols);
 #endif
     table_close(relation, AccessShareLock);
+}
+
+void add_range(const RangeCommand &command, Target target) {
+    const auto key = command.key.columns;
+    Oid types[2 * kMostKeyColumns];
+    for (std::size_t i = 0; i < key.size(); ++i)
+        types[i] = types[key.size() + i] = key[i].type;
+    const Text condition = range_condition(walk_of({}, command.key), current_arena());
+    add_text(command, target, c_string(condition), types, "the range of the key");
+}
+
+void add_scope(const RangeCommand &command, Target target) {
+    add_text(command, target, c_string(command.scope), nullptr, "scope_to");
 }
 
 void restrict_to_range(const Watch &watch, Target target) {
@@ -342,6 +324,27 @@ bool count_in(Node *node, void *context) {
     return query_tree_walker(query, BBM_WALKER(count_in), context, 0);
 }
 
+// Which of the parameters of a range a query or a statement uses; `others` are beyond them.
+struct Parameters {
+    std::size_t key_columns;
+    bool is_used[2 * kMostKeyColumns];
+    bool others;
+
+    void see(int number) {
+        const auto at = static_cast<std::size_t>(number) - 1;
+        if (number <= 0 || at >= 2 * key_columns)
+            others = true;
+        else
+            is_used[at] = true;
+    }
+    bool uses_all(std::size_t from) const {
+        return std::all_of(is_used + from, is_used + from + key_columns, [](bool used) { return used; });
+    }
+    bool uses_any() const {
+        return others || std::any_of(is_used, is_used + 2 * key_columns, [](bool used) { return used; });
+    }
+};
+
 bool find_bounds(Node *node, void *context) {
     if (node == nullptr)
         return false;
@@ -349,8 +352,8 @@ bool find_bounds(Node *node, void *context) {
         return query_tree_walker(reinterpret_cast<Query *>(node), BBM_WALKER(find_bounds), context, 0);
     if (IsA(node, Param)) {
         const auto *parameter = reinterpret_cast<Param *>(node);
-        if (parameter->paramkind == PARAM_EXTERN && (parameter->paramid == 1 || parameter->paramid == 2))
-            static_cast<bool *>(context)[parameter->paramid - 1] = true;
+        if (parameter->paramkind == PARAM_EXTERN)
+            static_cast<Parameters *>(context)->see(parameter->paramid);
     }
     return expression_tree_walker(node, BBM_WALKER(find_bounds), context);
 }
@@ -359,11 +362,7 @@ bool find_parameters(Node *node, void *context) {
     if (node == nullptr)
         return false;
     if (IsA(node, ParamRef)) {
-        auto *facts = static_cast<CommandFacts *>(context);
-        const int number = reinterpret_cast<ParamRef *>(node)->number;
-        facts->uses_lower = facts->uses_lower || number == 1;
-        facts->uses_upper = facts->uses_upper || number == 2;
-        facts->has_other_placeholders = facts->has_other_placeholders || number > 2;
+        static_cast<Parameters *>(context)->see(reinterpret_cast<ParamRef *>(node)->number);
         return false;
     }
     return raw_expression_tree_walker(node, BBM_WALKER(find_parameters), context);
@@ -398,7 +397,7 @@ Watch *prepared_watch() { return lasting_watch; }
 void watch_in_passing(Watch *watch) { passing_watch = watch; }
 bool is_watched(const Watch &watch) { return lasting_watch == &watch || passing_watch == &watch; }
 
-CommandFacts parse_command(Text command) {
+CommandFacts parse_command(Text command, std::size_t key_columns) {
     CommandFacts facts;
     const char *text = c_string(command);
     ErrorContextCallback context = push_text(text);
@@ -412,7 +411,12 @@ CommandFacts parse_command(Text command) {
     if (!can_be_walked(statement))
         return facts;
     facts.kind = CommandFacts::Kind::select; // one that can be analysed; which one is told then
-    (void)find_parameters(statement, &facts);
+    Parameters parameters = {key_columns, {}, false};
+    (void)find_parameters(statement, &parameters);
+    facts.uses_parameters = parameters.uses_any();
+    facts.uses_lower = parameters.uses_all(0);
+    facts.uses_upper = parameters.uses_all(key_columns);
+    facts.has_other_placeholders = parameters.others;
     return facts;
 }
 
@@ -424,15 +428,15 @@ void check_condition(Text scope) {
     error_context_stack = context.previous;
 }
 
-bool takes_range(void *plan) {
-    bool found[2] = {};
+bool takes_range(void *plan, std::size_t key_columns) {
+    Parameters found = {key_columns, {}, false};
     ListCell *source_cell;
     foreach (source_cell, SPI_plan_get_plan_sources(static_cast<SPIPlanPtr>(plan))) {
         ListCell *cell;
         foreach (cell, static_cast<CachedPlanSource *>(lfirst(source_cell))->query_list)
-            (void)find_bounds(static_cast<Node *>(lfirst(cell)), found);
+            (void)find_bounds(static_cast<Node *>(lfirst(cell)), &found);
     }
-    return found[0] && found[1];
+    return found.uses_all(0) && found.uses_all(key_columns);
 }
 
 void count_references(void *plan, std::uint32_t table, CommandFacts &facts) {

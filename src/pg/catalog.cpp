@@ -31,9 +31,6 @@ namespace {
 
 constexpr char kWrongObjectType[] = "42809";
 constexpr char kUndefinedTable[] = "42P01";
-constexpr char kUndefinedColumn[] = "42703";
-constexpr char kNoUsableKey[] = "42P16"; // invalid_table_definition
-constexpr char kUnsupported[] = "0A000";
 
 const char *kind_name(char kind) {
     switch (kind) {
@@ -55,42 +52,9 @@ const char *kind_name(char kind) {
     }
 }
 
-const char *plain(Text text) { return c_string(text); }
-
-// Does the index make one column unique for all rows, at every moment?
-bool makes_unique(Relation index, AttrNumber column) {
-    const Form_pg_index form = index->rd_index;
-    return form->indisunique && form->indimmediate && form->indisvalid && form->indislive && form->indnkeyatts == 1 &&
-           form->indkey.values[0] == column && index->rd_rel->relam == BTREE_AM_OID &&
-           heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, nullptr);
-}
-
-bool has_unique_index(Relation table, AttrNumber column) {
-    bool found = false;
-    List *indexes = RelationGetIndexList(table);
-    ListCell *cell;
-    foreach (cell, indexes) {
-        Relation index = index_open(lfirst_oid(cell), AccessShareLock);
-        found = found || makes_unique(index, column);
-        index_close(index, AccessShareLock);
-    }
-    list_free(indexes);
-    return found;
-}
-
-// The only column of the primary key, or none.
-AttrNumber primary_key_column(Relation table) {
-    AttrNumber column = InvalidAttrNumber;
-    List *indexes = RelationGetIndexList(table);
-    ListCell *cell;
-    foreach (cell, indexes) {
-        Relation index = index_open(lfirst_oid(cell), AccessShareLock);
-        if (index->rd_index->indisprimary && index->rd_index->indnkeyatts == 1)
-            column = index->rd_index->indkey.values[0];
-        index_close(index, AccessShareLock);
-    }
-    list_free(indexes);
-    return column;
+bool is_part_of(const TableKey &key, AttrNumber number) {
+    return std::any_of(key.columns.begin(), key.columns.end(),
+                       [&](const KeyColumn &column) { return column.number == number; });
 }
 
 Oid first_parent(Relation inherits, Oid child) {
@@ -102,44 +66,6 @@ Oid first_parent(Relation inherits, Oid child) {
         HeapTupleIsValid(tuple) ? reinterpret_cast<Form_pg_inherits>(GETSTRUCT(tuple))->inhparent : InvalidOid;
     systable_endscan(scan);
     return parent;
-}
-
-Refusal find_key_in(Relation table, Text column, KeyColumn &key) {
-    const char *table_text = RelationGetRelationName(table);
-    const AttrNumber number =
-        column.empty() ? primary_key_column(table) : get_attnum(RelationGetRelid(table), plain(column));
-    if (column.empty() && number == InvalidAttrNumber)
-        return {kNoUsableKey,
-                format("table \"%s\" has no single-column primary key to batch over", table_text),
-                {},
-                "Name a column with column_name: it must be NOT NULL and have a unique index of its own."};
-    if (number <= 0)
-        return {kUndefinedColumn,
-                format("column \"%s\" of relation \"%s\" does not exist", plain(column), table_text),
-                {},
-                {}};
-    const Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(table), number - 1);
-    if (!attribute->attnotnull)
-        return {kNoUsableKey,
-                format("column \"%s\" of table \"%s\" cannot be batched over", NameStr(attribute->attname), table_text),
-                "It may be NULL, and a row without a key is in no range.",
-                format("ALTER TABLE %s ALTER COLUMN %s SET NOT NULL;", table_name(RelationGetRelid(table)).data(),
-                       quote_identifier(NameStr(attribute->attname)))};
-    if (!has_unique_index(table, number))
-        return {kNoUsableKey,
-                format("column \"%s\" of table \"%s\" cannot be batched over", NameStr(attribute->attname), table_text),
-                "It has no unique index of its own that is valid, complete and not deferrable.",
-                format("CREATE UNIQUE INDEX CONCURRENTLY ON %s (%s);", table_name(RelationGetRelid(table)).data(),
-                       quote_identifier(NameStr(attribute->attname)))};
-    if (attribute->atttypid != INT2OID && attribute->atttypid != INT4OID && attribute->atttypid != INT8OID)
-        return {kUnsupported,
-                format("column \"%s\" of table \"%s\" has type %s", NameStr(attribute->attname), table_text,
-                       format_type_be(attribute->atttypid)),
-                "Migrations walk columns of type smallint, integer or bigint.",
-                {}};
-    key = {copy(Text(NameStr(attribute->attname)), current_arena()), attribute->atttypid,
-           Text(format_type_be(attribute->atttypid)), number};
-    return {};
 }
 
 } // namespace
@@ -192,13 +118,6 @@ Refusal check_table(std::uint32_t table) {
     return refusal;
 }
 
-Refusal find_key(std::uint32_t table, Text column, KeyColumn &key) {
-    Relation relation = relation_open(table, AccessShareLock);
-    const Refusal refusal = find_key_in(relation, column, key);
-    relation_close(relation, AccessShareLock);
-    return refusal;
-}
-
 std::int64_t estimated_rows(std::uint32_t table) {
     Relation relation = relation_open(table, AccessShareLock);
     const auto rows = static_cast<std::int64_t>(relation->rd_rel->reltuples);
@@ -206,14 +125,14 @@ std::int64_t estimated_rows(std::uint32_t table) {
     return rows;
 }
 
-Text assignable_column(std::uint32_t table, const KeyColumn &key) {
+Text assignable_column(std::uint32_t table, const TableKey &key) {
     Relation relation = relation_open(table, AccessShareLock);
     const TupleDesc columns = RelationGetDescr(relation);
     Text found;
     for (int i = 0; i < columns->natts && found.empty(); ++i) {
         const Form_pg_attribute column = TupleDescAttr(columns, i);
-        const bool is_free = !column->attisdropped && column->attnum != key.number && column->attgenerated == '\0' &&
-                             column->attidentity == '\0';
+        const bool is_free = !column->attisdropped && !is_part_of(key, column->attnum) &&
+                             column->attgenerated == '\0' && column->attidentity == '\0';
         if (is_free && strchr(NameStr(column->attname), '{') == nullptr) // a brace would be an argument in a command
             found = copy(Text(NameStr(column->attname)), current_arena());
     }
@@ -223,7 +142,7 @@ Text assignable_column(std::uint32_t table, const KeyColumn &key) {
 
 Text unused_name(std::uint32_t table, Text suffix) {
     const Oid schema = get_rel_namespace(table);
-    const char *name = ChooseRelationName(get_rel_name(table), nullptr, plain(suffix), schema, false);
+    const char *name = ChooseRelationName(get_rel_name(table), nullptr, c_string(suffix), schema, false);
     return Text(quote_qualified_identifier(get_namespace_name(schema), name));
 }
 

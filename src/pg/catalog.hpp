@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/types.hpp"
+#include "pg/table_key.hpp"
 
 namespace bbm::pg {
 
@@ -14,22 +15,11 @@ std::uint32_t table_root(std::uint32_t table);
 // A reason why a table of this kind cannot be migrated, or nothing.
 Refusal check_table(std::uint32_t table);
 
-struct KeyColumn {
-    Text name;
-    std::uint32_t type = 0;
-    Text type_name; // as a cast accepts it
-    std::int16_t number = 0;
-};
-
-// The column to walk by: the named one, or that of the primary key when the name is empty. It must be NOT NULL and
-// carry a unique index of its own, so that a range of its values is a range of rows.
-Refusal find_key(std::uint32_t table, Text column, KeyColumn &key);
-
 // The planner's estimate of the rows, -1 where it has none.
 std::int64_t estimated_rows(std::uint32_t table);
 
 // The first column that an UPDATE may set to itself, other than the key; empty if there is none.
-Text assignable_column(std::uint32_t table, const KeyColumn &key);
+Text assignable_column(std::uint32_t table, const TableKey &key);
 // A name made of the table's and the suffix that no relation in its schema has; qualified and quoted.
 Text unused_name(std::uint32_t table, Text suffix);
 

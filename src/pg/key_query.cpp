@@ -1,7 +1,10 @@
 #include "pg/key_query.hpp"
 
 #include "pg/catalog.hpp"
+#include "pg/key_value.hpp"
 #include "pg/report.hpp"
+
+#include <algorithm>
 
 extern "C" {
 #include "postgres.h"
@@ -10,17 +13,16 @@ extern "C" {
 #include "executor/spi.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
-#include "utils/lsyscache.h"
 #include "utils/plancache.h"
 #include "utils/snapmgr.h"
-#include "utils/typcache.h"
 }
 
 namespace bbm::pg {
 
 namespace {
 
-constexpr int kParameters = 3; // lower, upper, number of keys minus one
+// Lower bound, upper bound, number of keys minus one.
+constexpr std::size_t kMostParameters = 2 * kMostKeyColumns + 1;
 
 // The only good plan walks the index and stops; no estimate may talk the planner into another one.
 int force_index_walk() {
@@ -30,9 +32,13 @@ int force_index_walk() {
     return level;
 }
 
-SPIPlanPtr prepare(Text query, Oid type) {
-    Oid types[kParameters] = {type, type, INT8OID};
-    SPIPlanPtr plan = SPI_prepare_cursor(c_string(query), kParameters, types, CURSOR_OPT_GENERIC_PLAN);
+SPIPlanPtr prepare(Text query, std::span<const KeyColumn> key) {
+    Oid types[kMostParameters];
+    for (std::size_t i = 0; i < key.size(); ++i)
+        types[i] = types[key.size() + i] = key[i].type;
+    types[2 * key.size()] = INT8OID;
+    const int count = static_cast<int>(2 * key.size() + 1);
+    SPIPlanPtr plan = SPI_prepare_cursor(c_string(query), count, types, CURSOR_OPT_GENERIC_PLAN);
     if (plan == nullptr)
         elog(ERROR, "could not prepare the walk over a table: %s", SPI_result_code_string(SPI_result));
     SPI_keepplan(plan);
@@ -45,25 +51,14 @@ void free_plan(void *&plan) {
     plan = nullptr;
 }
 
-Datum key_datum(Text value, Oid type) {
-    Oid input, argument;
-    getTypeInputInfo(type, &input, &argument);
-    return OidInputFunctionCall(input, c_string(value), argument, -1);
-}
-
-Key key_of(const char *value, Arena arena) {
-    const auto key = make_array<Text>(arena, 1);
-    key[0] = copy(Text(value), arena);
-    return key;
-}
-
 // The two keys of the only row; the second is empty where the query gave NULL.
-std::optional<Range> read_keys(Arena arena) {
+std::optional<Range> read_keys(std::span<const KeyColumn> key, Arena arena) {
     if (SPI_processed == 0)
         return std::nullopt;
-    const char *first = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
-    const char *last = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2);
-    return Range{key_of(first, arena), last == nullptr ? Key{} : key_of(last, arena)};
+    HeapTuple row = SPI_tuptable->vals[0];
+    TupleDesc description = SPI_tuptable->tupdesc;
+    return Range{key_of_row(key, row, description, 1, arena),
+                 key_of_row(key, row, description, 1 + static_cast<int>(key.size()), arena)};
 }
 
 void check_code(int code) {
@@ -73,12 +68,14 @@ void check_code(int code) {
 
 } // namespace
 
-void prepare_key_queries(KeyQueries &queries, const KeyWalk &walk, std::uint32_t key_type) {
+void prepare_key_queries(KeyQueries &queries, Text table, const TableKey &key, Text scope) {
     release_key_queries(queries);
-    queries.type = key_type;
+    std::copy(key.columns.begin(), key.columns.end(), queries.columns);
+    queries.column_count = key.columns.size();
+    const KeyWalk walk = walk_of(table, key, scope);
     SPI_connect();
-    queries.inclusive = prepare(next_range_query(walk, LowerBound::inclusive, current_arena()), key_type);
-    queries.exclusive = prepare(next_range_query(walk, LowerBound::exclusive, current_arena()), key_type);
+    queries.inclusive = prepare(next_range_query(walk, LowerBound::inclusive, current_arena()), key.columns);
+    queries.exclusive = prepare(next_range_query(walk, LowerBound::exclusive, current_arena()), key.columns);
     SPI_finish();
 }
 
@@ -88,30 +85,35 @@ void release_key_queries(KeyQueries &queries) {
 }
 
 std::optional<NextRange> find_next_range(const KeyQueries &queries, Lower lower, Key upper, int keys, Arena arena) {
-    Datum values[kParameters] = {key_datum(lower.key[0], queries.type), key_datum(upper[0], queries.type),
-                                 Int64GetDatum(keys - 1)};
+    const std::size_t parts = queries.column_count;
+    Datum values[kMostParameters];
+    char nulls[kMostParameters];
+    std::fill_n(nulls, kMostParameters, ' ');
+    key_values(queries.key(), lower.key, values);
+    key_values(queries.key(), upper, values + parts);
+    values[2 * parts] = Int64GetDatum(keys - 1);
     const int level = force_index_walk();
     // Taken with the table's lock held: for a snapshot from before a rewrite (ALTER TABLE) the table is empty.
     PushActiveSnapshot(GetLatestSnapshot());
     SPI_connect();
     void *plan = lower.kind == LowerBound::inclusive ? queries.inclusive : queries.exclusive;
-    check_code(SPI_execute_plan(static_cast<SPIPlanPtr>(plan), values, "   ", true, 1));
-    std::optional<Range> found = read_keys(arena);
+    check_code(SPI_execute_plan(static_cast<SPIPlanPtr>(plan), values, nulls, true, 1));
+    std::optional<Range> found = read_keys(queries.key(), arena);
     SPI_finish();
     PopActiveSnapshot();
     AtEOXact_GUC(false, level);
     if (!found)
         return std::nullopt;
     const bool is_full = !found->max.empty();
-    return NextRange{{found->min, is_full ? found->max : upper}, is_full, !is_full || found->max[0] == upper[0]};
+    return NextRange{{found->min, is_full ? found->max : upper}, is_full, !is_full || same_key(found->max, upper)};
 }
 
-std::optional<Range> find_whole_range(const KeyWalk &walk, Arena arena) {
+std::optional<Range> find_whole_range(Text table, const TableKey &key, Arena arena) {
     const int level = force_index_walk();
     PushActiveSnapshot(GetLatestSnapshot());
     SPI_connect();
-    check_code(SPI_execute(c_string(whole_range_query(walk, current_arena())), true, 1));
-    const std::optional<Range> found = read_keys(arena);
+    check_code(SPI_execute(c_string(whole_range_query(walk_of(table, key), current_arena())), true, 1));
+    const std::optional<Range> found = read_keys(key.columns, arena);
     SPI_finish();
     PopActiveSnapshot();
     AtEOXact_GUC(false, level);
@@ -140,20 +142,6 @@ std::int64_t count_rows(const KeyWalk &walk, Range range) {
     const std::int64_t rows = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null));
     SPI_finish();
     return rows;
-}
-
-Text normal_form(Text value, std::uint32_t type) {
-    Oid output;
-    bool is_varlena;
-    getTypeOutputInfo(type, &output, &is_varlena);
-    return Text(OidOutputFunctionCall(output, key_datum(value, type)));
-}
-
-bool is_ordered(Text a, Text b, std::uint32_t type) {
-    const TypeCacheEntry *entry = lookup_type_cache(type, TYPECACHE_CMP_PROC_FINFO);
-    const Datum order = FunctionCall2Coll(const_cast<FmgrInfo *>(&entry->cmp_proc_finfo), entry->typcollation,
-                                          key_datum(a, type), key_datum(b, type));
-    return DatumGetInt32(order) <= 0;
 }
 
 } // namespace bbm::pg

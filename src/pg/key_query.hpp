@@ -4,6 +4,7 @@
 #include "core/keyset.hpp"
 #include "core/types.hpp"
 #include "pg/memory.hpp"
+#include "pg/table_key.hpp"
 
 #include <optional>
 
@@ -13,10 +14,13 @@ namespace bbm::pg {
 struct KeyQueries {
     void *inclusive = nullptr;
     void *exclusive = nullptr;
-    std::uint32_t type = 0;
+    KeyColumn columns[kMostKeyColumns] = {};
+    std::size_t column_count = 0;
+
+    std::span<const KeyColumn> key() const { return {columns, column_count}; }
 };
 
-void prepare_key_queries(KeyQueries &queries, const KeyWalk &walk, std::uint32_t key_type);
+void prepare_key_queries(KeyQueries &queries, Text table, const TableKey &key, Text scope = {});
 void release_key_queries(KeyQueries &queries);
 
 struct Lower {
@@ -35,16 +39,11 @@ std::optional<NextRange> find_next_range(const KeyQueries &queries, Lower lower,
 
 // The smallest and the greatest key of a table, or nothing if it is empty: of what is committed now, at any isolation
 // level, since a bound that is too small would leave rows out.
-std::optional<Range> find_whole_range(const KeyWalk &walk, Arena arena);
+std::optional<Range> find_whole_range(Text table, const TableKey &key, Arena arena);
 
 // The planner's estimate of the rows that the walk meets, of all or in the range; negative while nobody has analysed
 // the table.
 std::int64_t estimated_rows(const KeyWalk &walk, std::uint32_t table, const Range *range = nullptr);
 std::int64_t count_rows(const KeyWalk &walk, Range range);
-
-// A key value in its type's own form; raises the type's error if it is none.
-Text normal_form(Text value, std::uint32_t type);
-// Is a <= b, by the type's default order?
-bool is_ordered(Text a, Text b, std::uint32_t type);
 
 } // namespace bbm::pg

@@ -1,8 +1,11 @@
 #include "pg/range_command.hpp"
 
 #include "pg/analysis.hpp"
+#include "pg/key_value.hpp"
 #include "pg/memory.hpp"
 #include "pg/report.hpp"
+
+#include <algorithm>
 
 extern "C" {
 #include "postgres.h"
@@ -65,23 +68,21 @@ const char *text_of(const char *prefix, const RangeCommand &command, Arena arena
     return text.c_str();
 }
 
-Datum key_datum(const KeyColumn &key, Text value) {
-    Oid input, argument;
-    getTypeInputInfo(key.type, &input, &argument);
-    return OidInputFunctionCall(input, c_string(value), argument, -1);
-}
-
 void check_code(int code) {
     if (code < 0)
         elog(ERROR, "could not run the command of a migration: %s", SPI_result_code_string(code));
 }
 
-// Both parameters have the key's type.
+constexpr std::size_t kMostParameters = 2 * kMostKeyColumns;
+
+// The parameters have the types of the key.
 SPIPlanPtr analyse(const Watch &watch, int options) {
-    const Oid type = watch.command->key.type;
-    Oid types[2] = {type, type};
+    const auto key = watch.command->key.columns;
+    Oid types[kMostParameters];
+    for (std::size_t i = 0; i < key.size(); ++i)
+        types[i] = types[key.size() + i] = key[i].type;
     const int times = watch.times;
-    SPIPlanPtr plan = SPI_prepare_cursor(watch.text, 2, types, options);
+    SPIPlanPtr plan = SPI_prepare_cursor(watch.text, static_cast<int>(2 * key.size()), types, options);
     if (plan == nullptr)
         elog(ERROR, "could not prepare the command of a migration: %s", SPI_result_code_string(SPI_result));
     if (watch.times == times)
@@ -135,7 +136,14 @@ int see_as_worker(const RangeCommand &command) {
     return level;
 }
 
-Text explain_with(const RangeCommand &command, Datum *values, const char *nulls) {
+void range_values(const TableKey &key, Range range, Datum *values) {
+    key_values(key.columns, range.min, values);
+    key_values(key.columns, range.max, values + key.columns.size());
+}
+
+Text explain_with(const RangeCommand &command, Datum *values, char nulls_are) {
+    char nulls[kMostParameters];
+    std::fill_n(nulls, kMostParameters, nulls_are);
     const Arena arena = current_arena();
     const int level = see_as_worker(command);
     SPI_connect();
@@ -166,13 +174,14 @@ void inspect(const RangeCommand &command, CommandFacts &facts) {
 
 // EXPLAIN starts the executor, which checks privileges, and runs nothing.
 void check_privileges(const RangeCommand &command) {
-    Datum values[2] = {0, 0};
-    (void)explain_with(command, values, "nn");
+    Datum values[kMostParameters] = {};
+    (void)explain_with(command, values, 'n');
 }
 
 Text explain(const RangeCommand &command, Range range) {
-    Datum values[2] = {key_datum(command.key, range.min[0]), key_datum(command.key, range.max[0])};
-    return explain_with(command, values, "  ");
+    Datum values[kMostParameters];
+    range_values(command.key, range, values);
+    return explain_with(command, values, ' ');
 }
 
 void prepare_command(const RangeCommand &command) {
@@ -182,10 +191,8 @@ void prepare_command(const RangeCommand &command) {
     if (prepared.context.context == nullptr)
         prepared.context = make_context("bbm command");
     const Arena arena = prepared.context.arena();
-    prepared.command = {copy(command.text, arena), command.table, command.key, copy(command.scope, arena),
+    prepared.command = {copy(command.text, arena), command.table, copy(command.key, arena), copy(command.scope, arena),
                         command.has_placeholders};
-    prepared.command.key.name = copy(command.key.name, arena);
-    prepared.command.key.type_name = copy(command.key.type_name, arena);
     prepared.watch = {text_of(kPlain, command, arena), &prepared.command};
     watch_prepared(&prepared.watch);
     SPI_connect();
@@ -194,19 +201,22 @@ void prepare_command(const RangeCommand &command) {
 }
 
 std::int64_t run_command(Range range, Deferred deferred) {
-    Datum values[2] = {key_datum(prepared.command.key, range.min[0]), key_datum(prepared.command.key, range.max[0])};
+    Datum values[kMostParameters];
+    char nulls[kMostParameters];
+    std::fill_n(nulls, kMostParameters, ' ');
     if (prepared.plan == nullptr || !is_watched(prepared.watch))
         elog(ERROR, "the command of a migration is not prepared");
+    range_values(prepared.command.key, range, values);
     running = {this_transaction(), GetCurrentSubTransactionId()};
     SPI_connect();
-    check_code(SPI_execute_plan(prepared.plan, values, "  ", false, 0));
+    check_code(SPI_execute_plan(prepared.plan, values, nulls, false, 0));
     const auto rows = static_cast<std::int64_t>(SPI_processed);
     SPI_finish();
     if (deferred == Deferred::fire)
         AfterTriggerFireDeferred();
     running.subtransaction = InvalidSubTransactionId;
     // Analysed anew without coming by the hook it would have run over the whole table, and must not be committed.
-    if (!takes_range(prepared.plan))
+    if (!takes_range(prepared.plan, prepared.command.key.columns.size()))
         elog(ERROR, "the command of a migration was not restricted to its range");
     return rows;
 }

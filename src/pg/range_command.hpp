@@ -4,7 +4,7 @@
 
 #include "core/command_rules.hpp"
 #include "core/types.hpp"
-#include "pg/catalog.hpp"
+#include "pg/table_key.hpp"
 
 namespace bbm::pg {
 
@@ -13,14 +13,15 @@ void install_command_hook(); // when the library is loaded
 struct RangeCommand {
     Text text;
     std::uint32_t table = 0;
-    KeyColumn key;
+    TableKey key;
     Text scope;                    // a condition over the table's columns; empty for none
     bool has_placeholders = false; // the text restricts itself with $1 and $2
     Text search_path = {};         // for inspect() and explain(); empty for the current one
 };
 
-// Parses the text: the number of statements, and which of $1 and $2 it uses. Nothing is looked up.
-CommandFacts parse_command(Text command);
+// Parses the text: the number of statements, and which parameters it uses: the parts of the first key of a range, then
+// those of the last one. Nothing is looked up.
+CommandFacts parse_command(Text command, std::size_t key_columns);
 
 // Raises 42601 unless the text is one condition and nothing else.
 void check_condition(Text scope);

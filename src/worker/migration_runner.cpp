@@ -56,15 +56,12 @@ void prepare(Engine &engine, const Migration &fresh) {
         return;
     engine.planned_at = 0;
     const Migration &migration = engine.migration;
-    pg::KeyColumn key;
-    pg::raise_if(pg::find_key(migration.table_oid, migration.cursor_columns[0], key));
-    const KeyWalk walk = {migration.table_name, migration.cursor_columns, migration.cursor_types, {}};
-    pg::prepare_key_queries(queries.keys, walk, key.type);
+    const pg::TableKey key = key_of(migration);
+    pg::prepare_key_queries(queries.keys, migration.table_name, key);
     engine.filters_bounds = wants_filter(fresh);
     if (engine.filters_bounds)
-        pg::prepare_key_queries(queries.bounds, {walk.table, walk.columns, walk.types, migration.scope_to}, key.type);
-    pg::prepare_command(
-        {migration.statement, migration.table_oid, key, migration.scope_to, migration.has_placeholders});
+        pg::prepare_key_queries(queries.bounds, migration.table_name, key, migration.scope_to);
+    pg::prepare_command(command_of(migration, key));
     engine.planned_at = pg::stopwatch();
 }
 

@@ -1,0 +1,46 @@
+// The key that a migration walks a table by: the columns of a unique index, how the index sorts them, and their values as
+// text.
+#pragma once
+
+#include "core/keyset.hpp"
+#include "core/types.hpp"
+#include "pg/memory.hpp"
+
+namespace bbm::pg {
+
+inline constexpr std::size_t kMostKeyColumns = 32; // INDEX_MAX_KEYS
+
+struct KeyColumn {
+    std::uint32_t type = 0;
+    std::int16_t number = 0;
+    // What decides about the order: its index's operator family, the type that this compares, its collation.
+    std::uint32_t family = 0;
+    std::uint32_t compared_as = 0;
+    std::uint32_t collation = 0;
+    bool needs_settings = false; // its text form depends on settings of the session
+};
+
+struct TableKey {
+    std::span<const KeyColumn> columns;
+    std::span<const WalkColumn> walk; // the same columns, for core/keyset
+    Key names;
+    Key type_names; // for people
+};
+
+// The columns of `wanted`, in the order of an index over exactly them; without any, those of the primary key. The index is
+// unique, its columns NOT NULL, so that every row has one place in the walk. What is returned lives in the current
+// memory context.
+Refusal find_key(std::uint32_t table, Key wanted, TableKey &key);
+TableKey copy(const TableKey &key, Arena arena);
+
+KeyWalk walk_of(Text table, const TableKey &key, Text scope = {});
+
+// A key as a person writes it, in its types' own form: a plain value for one column, a text array for several. Raises the
+// types' errors, and 22023 for another number of parts.
+Key read_key(Text text, const TableKey &key);
+// Is a <= b, in the order of the walk?
+bool is_ordered(Key a, Key b, const TableKey &key);
+// "1, abc"; for messages.
+Text key_text(Key key);
+
+} // namespace bbm::pg

@@ -137,8 +137,11 @@ void append_order(String &out, const KeyWalk &walk, bool backwards) {
         append(out, i == 0 ? "" : ", ");
         append_column(out, column);
         append(out, " USING OPERATOR(");
-        append(out, column.is_descending != backwards ? column.greater : column.less);
+        const bool descends = column.is_descending != backwards, nulls_first = column.nulls_first != backwards;
+        append(out, descends ? column.greater : column.less);
         append(out, ")");
+        if (nulls_first != descends) // what an order without a word about them has
+            append(out, nulls_first ? " NULLS FIRST" : " NULLS LAST");
     }
 }
 

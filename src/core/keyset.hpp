@@ -18,6 +18,7 @@ struct WalkColumn {
     Text greater_or_equal;
     Text greater;
     bool is_descending = false; // among others that are not
+    bool nulls_first = false;   // there are none, but the planner takes an index for sorted only if it says the same
 };
 
 struct KeyWalk {

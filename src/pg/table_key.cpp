@@ -18,8 +18,10 @@ extern "C" {
 #include "catalog/pg_am.h"
 #include "catalog/pg_collation.h"
 #include "catalog/pg_index.h"
+#include "catalog/pg_opclass.h"
 #include "catalog/pg_operator.h"
 #include "catalog/pg_type.h"
+#include "commands/defrem.h"
 #include "executor/spi.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -56,17 +58,26 @@ bool is_over(Relation index, std::span<const AttrNumber> wanted) {
            std::all_of(wanted.begin(), wanted.end(), [&](AttrNumber column) { return has_column(index, column); });
 }
 
-// The index to walk by, or none. A primary key wins over others with the same columns.
+// 0: not at all. Among several over the same columns the order of the columns counts first, then a primary key.
+int fitness(Relation index, std::span<const AttrNumber> wanted) {
+    const bool is_primary = index->rd_index->indisprimary;
+    if (!is_usable(index) || !(wanted.empty() ? is_primary : is_over(index, wanted)))
+        return 0;
+    return 1 + is_primary + 2 * std::equal(wanted.begin(), wanted.end(), index->rd_index->indkey.values);
+}
+
+// The index to walk by, or none.
 Oid choose_index(Relation table, std::span<const AttrNumber> wanted) {
     Oid chosen = InvalidOid;
+    int best = 0;
     List *indexes = RelationGetIndexList(table);
     ListCell *cell;
     foreach (cell, indexes) {
         Relation index = index_open(lfirst_oid(cell), AccessShareLock);
-        const bool is_primary = index->rd_index->indisprimary;
-        const bool fits = is_usable(index) && (wanted.empty() ? is_primary : is_over(index, wanted));
-        if (fits && (is_primary || !OidIsValid(chosen)))
+        const int found = fitness(index, wanted);
+        if (found > best)
             chosen = RelationGetRelid(index);
+        best = std::max(best, found);
         index_close(index, AccessShareLock);
     }
     list_free(indexes);
@@ -92,6 +103,42 @@ Text qualified_collation(Oid collation) {
     const Text name(quote_qualified_identifier(get_namespace_name(form->collnamespace), NameStr(form->collname)));
     ReleaseSysCache(tuple);
     return name;
+}
+
+// A value of the key has its type's collation, which must not decide instead of the index's.
+bool needs_collation(const FormData_pg_attribute &attribute, Oid collation) {
+    const Oid of_type = get_typcollation(attribute.atttypid);
+    return collation != attribute.attcollation || (of_type != collation && of_type != DEFAULT_COLLATION_OID);
+}
+
+// Empty for the one that an index has when nothing is said.
+Text operator_class(Relation index, int i, Oid type) {
+    bool is_null;
+    const Datum classes = SysCacheGetAttr(INDEXRELID, index->rd_indextuple, Anum_pg_index_indclass, &is_null);
+    const Oid number = reinterpret_cast<oidvector *>(DatumGetPointer(classes))->values[i];
+    if (number == GetDefaultOpClass(type, BTREE_AM_OID))
+        return {};
+    HeapTuple tuple = SearchSysCache1(CLAOID, ObjectIdGetDatum(number));
+    if (!HeapTupleIsValid(tuple))
+        elog(ERROR, "cache lookup failed for operator class %u", number);
+    const Text name(pstrdup(NameStr(reinterpret_cast<Form_pg_opclass>(GETSTRUCT(tuple))->opcname)));
+    ReleaseSysCache(tuple);
+    return name;
+}
+
+Text type_and_order(Relation index, int i, Oid type) {
+    String &out = make<String>(current_arena());
+    out.append(format_type_be(type));
+    if (const Oid collation = index->rd_indcollation[i]; collation != get_typcollation(type)) {
+        const Text name = qualified_collation(collation);
+        out.append(" COLLATE ");
+        out.append(name.data(), name.size());
+    }
+    if (const Text name = operator_class(index, i, type); !name.empty()) {
+        out.push_back(' ');
+        out.append(name.data(), name.size());
+    }
+    return view(out);
 }
 
 // Numbers without a point, text and the like look the same everywhere; dates, floats, and whatever contains them do not.
@@ -130,24 +177,33 @@ void describe_column(Relation table, Relation index, int i, Columns &out) {
     const auto at = static_cast<std::size_t>(i);
     out.columns[at] = {attribute->atttypid, number, family, compared_as, collation, needs_settings(attribute->atttypid)};
     out.names[at] = Text(pstrdup(NameStr(attribute->attname)));
-    out.type_names[at] = Text(format_type_be(attribute->atttypid));
+    out.type_names[at] = type_and_order(index, i, attribute->atttypid);
     const auto op = [&](StrategyNumber strategy) { return qualified_operator(family, compared_as, strategy); };
     out.walk[at] = {out.names[at],
-                    Text(format_type_extended(attribute->atttypid, -1, FORMAT_TYPE_FORCE_QUALIFY)),
-                    collation == attribute->attcollation ? Text() : qualified_collation(collation),
+                    // TYPEMOD_GIVEN: otherwise character and bit come without a length, which means 1.
+                    Text(format_type_extended(attribute->atttypid, -1,
+                                              FORMAT_TYPE_FORCE_QUALIFY | FORMAT_TYPE_TYPEMOD_GIVEN)),
+                    needs_collation(*attribute, collation) ? qualified_collation(collation) : Text(),
                     op(BTLessStrategyNumber),
                     op(BTLessEqualStrategyNumber),
                     op(BTEqualStrategyNumber),
                     op(BTGreaterEqualStrategyNumber),
                     op(BTGreaterStrategyNumber),
-                    (index->rd_indoption[i] & INDOPTION_DESC) != 0};
+                    (index->rd_indoption[i] & INDOPTION_DESC) != 0,
+                    (index->rd_indoption[i] & INDOPTION_NULLS_FIRST) != 0};
 }
 
-// An index that descends in all of its columns is walked from its other end.
-void normalize_directions(std::span<WalkColumn> walk) {
-    if (std::all_of(walk.begin(), walk.end(), [](const WalkColumn &column) { return column.is_descending; }))
-        for (WalkColumn &column : walk)
-            column.is_descending = false;
+// An index that descends in its first column is walked from its other end: that is the same order for DESC, DESC as for
+// ASC, ASC, and for DESC, ASC as for ASC, DESC.
+void normalize_directions(Columns &out) {
+    if (out.walk.front().is_descending)
+        for (WalkColumn &column : out.walk) {
+            column.is_descending = !column.is_descending;
+            column.nulls_first = !column.nulls_first;
+        }
+    for (std::size_t i = 0; i < out.walk.size(); ++i)
+        if (out.walk[i].is_descending)
+            out.type_names[i] = format("%.*s DESC", width(out.type_names[i]), out.type_names[i].data());
 }
 
 Refusal describe(Relation table, Oid index_number, TableKey &key) {
@@ -169,7 +225,7 @@ Refusal describe(Relation table, Oid index_number, TableKey &key) {
                               quote_identifier(NameStr(attribute->attname)))};
     }
     index_close(index, AccessShareLock);
-    normalize_directions(out.walk);
+    normalize_directions(out);
     key = {out.columns, out.walk, out.names, out.type_names};
     return refusal;
 }

@@ -24,7 +24,9 @@ struct TableKey {
     std::span<const KeyColumn> columns;
     std::span<const WalkColumn> walk; // the same columns, for core/keyset
     Key names;
-    Key type_names; // for people
+    // For people, and with all that decides about the order: `text COLLATE "C"`, `integer DESC`. Keys are only of use as long
+    // as these are the same.
+    Key type_names;
 };
 
 // The columns of `wanted`, in the order of an index over exactly them; without any, those of the primary key. The index is

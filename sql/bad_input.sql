@@ -33,20 +33,37 @@ CREATE TABLE wide_key (a int, b int, n int, PRIMARY KEY (a, b));
 CREATE TABLE deferred_key (id int PRIMARY KEY DEFERRABLE, n int);
 CREATE TABLE expression_key (id int NOT NULL, n int);
 CREATE UNIQUE INDEX ON expression_key ((id + 0));
-CREATE TABLE text_key (id text PRIMARY KEY, n int);
-CREATE TABLE numeric_key (id numeric PRIMARY KEY, n int);
 SELECT bbm.queue('x', 'no_key', command => 'UPDATE no_key SET n = 1'); \echo SQLSTATE :SQLSTATE
 SELECT bbm.queue('x', 'no_key', 'id', command => 'UPDATE no_key SET n = 1'); \echo SQLSTATE :SQLSTATE
 SELECT bbm.queue('x', 'nullable_key', 'id', command => 'UPDATE nullable_key SET n = 1'); \echo SQLSTATE :SQLSTATE
 SELECT bbm.queue('x', 'duplicate_key', 'id', command => 'UPDATE duplicate_key SET n = 1'); \echo SQLSTATE :SQLSTATE
 SELECT bbm.queue('x', 'partial_key', 'id', command => 'UPDATE partial_key SET n = 1'); \echo SQLSTATE :SQLSTATE
-SELECT bbm.queue('x', 'wide_key', command => 'UPDATE wide_key SET n = 1'); \echo SQLSTATE :SQLSTATE
+SELECT bbm.queue('x', 'wide_key', command => 'UPDATE wide_key SET a = 1'); \echo SQLSTATE :SQLSTATE
+SELECT bbm.queue('x', 'wide_key', command => 'UPDATE wide_key SET (n, b) = ROW(1, 2)'); \echo SQLSTATE :SQLSTATE
 SELECT bbm.queue('x', 'wide_key', 'a', command => 'UPDATE wide_key SET n = 1'); \echo SQLSTATE :SQLSTATE
-SELECT bbm.queue('x', 'wide_key', cursor_columns => '{a,b}', command => 'UPDATE wide_key SET n = 1'); \echo SQLSTATE :SQLSTATE
+SELECT bbm.queue('x', 'wide_key', 'a, b', command => 'UPDATE wide_key SET n = 1'); \echo SQLSTATE :SQLSTATE
+SELECT bbm.queue('x', 'wide_key', cursor_columns => '{a,n}', command => 'UPDATE wide_key SET n = 1'); \echo SQLSTATE :SQLSTATE
+SELECT bbm.queue('x', 'wide_key', cursor_columns => '{a,b,n}', command => 'UPDATE wide_key SET n = 1'); \echo SQLSTATE :SQLSTATE
+SELECT bbm.queue('x', 'wide_key', cursor_columns => '{a,missing}', command => 'UPDATE wide_key SET n = 1'); \echo SQLSTATE :SQLSTATE
+SELECT bbm.queue('x', 'wide_key', cursor_columns => '{a,a}', command => 'UPDATE wide_key SET n = 1'); \echo SQLSTATE :SQLSTATE
+SELECT bbm.queue('x', 'wide_key', cursor_columns => '{a,ctid}', command => 'UPDATE wide_key SET n = 1'); \echo SQLSTATE :SQLSTATE
+SELECT bbm.queue('x', 'wide_key', cursor_columns => '{a,NULL}', command => 'UPDATE wide_key SET n = 1'); \echo SQLSTATE :SQLSTATE
+SELECT bbm.queue('x', 'wide_key', cursor_columns => '{{a,b}}', command => 'UPDATE wide_key SET a = 1'); \echo SQLSTATE :SQLSTATE
+-- Bounds of several columns, and placeholders.
+SELECT bbm.queue('x', 'wide_key', batch_min_value => 1, command => 'UPDATE wide_key SET n = 1'); \echo SQLSTATE :SQLSTATE
+SELECT bbm.queue('x', 'wide_key', batch_min_value => '{1}', command => 'UPDATE wide_key SET n = 1'); \echo SQLSTATE :SQLSTATE
+SELECT bbm.queue('x', 'wide_key', batch_min_value => '{1,2,3}'::int[], command => 'UPDATE wide_key SET n = 1'); \echo SQLSTATE :SQLSTATE
+SELECT bbm.queue('x', 'wide_key', batch_min_value => '{1,NULL}', command => 'UPDATE wide_key SET n = 1'); \echo SQLSTATE :SQLSTATE
+SELECT bbm.queue('x', 'wide_key', batch_max_value => '{1,two}', command => 'UPDATE wide_key SET n = 1'); \echo SQLSTATE :SQLSTATE
+INSERT INTO wide_key VALUES (1, 1), (2, 2);
+SELECT bbm.queue('x', 'wide_key', batch_min_value => '{2,1}', batch_max_value => '{1,2}', command => 'UPDATE wide_key SET n = 1'); \echo SQLSTATE :SQLSTATE
+SELECT bbm.queue('x', 'wide_key', command => 'UPDATE wide_key SET n = 1 WHERE a BETWEEN $1 AND $2'); \echo SQLSTATE :SQLSTATE
+SELECT bbm.queue('x', 'wide_key', command => 'UPDATE wide_key SET n = 1 WHERE a >= $1 AND a <= $3'); \echo SQLSTATE :SQLSTATE
+SELECT bbm.queue('x', 'wide_key', command => 'UPDATE wide_key SET n = 1 WHERE (a, b) >= ($1, $2)'); \echo SQLSTATE :SQLSTATE
+SELECT bbm.queue('x', 'wide_key', command => 'UPDATE wide_key SET n = $5 WHERE (a, b) BETWEEN ($1, $2) AND ($3, $4)'); \echo SQLSTATE :SQLSTATE
+SELECT bbm.queue('x', 'wide_key', command => 'UPDATE wide_key SET n = $0 WHERE (a, b) BETWEEN ($1, $2) AND ($3, $4)'); \echo SQLSTATE :SQLSTATE
 SELECT bbm.queue('x', 'deferred_key', command => 'UPDATE deferred_key SET n = 1'); \echo SQLSTATE :SQLSTATE
 SELECT bbm.queue('x', 'expression_key', 'id', command => 'UPDATE expression_key SET n = 1'); \echo SQLSTATE :SQLSTATE
-SELECT bbm.queue('x', 'text_key', command => 'UPDATE text_key SET n = 1'); \echo SQLSTATE :SQLSTATE
-SELECT bbm.queue('x', 'numeric_key', command => 'UPDATE numeric_key SET n = 1'); \echo SQLSTATE :SQLSTATE
 
 -- Things that are not an ordinary table.
 CREATE MATERIALIZED VIEW t_matview AS SELECT * FROM t;
@@ -218,6 +235,6 @@ SELECT count(*), max(n) FROM t;
 DROP OWNED BY regress_bbm_plain, regress_bbm_user;
 DROP ROLE regress_bbm_plain, regress_bbm_user;
 DROP FOREIGN DATA WRAPPER nowhere CASCADE;
-DROP TABLE t, other, no_key, nullable_key, duplicate_key, partial_key, wide_key, deferred_key, expression_key, text_key, numeric_key,
+DROP TABLE t, other, no_key, nullable_key, duplicate_key, partial_key, wide_key, deferred_key, expression_key,
            parted, parent, temporary, ruled, replaced, silenced, secured CASCADE;
 DROP SEQUENCE numbers;

@@ -53,6 +53,14 @@ SELECT * FROM steps(bbm.scaffold_text('keys', 'keys')) \gexec
 SELECT event FROM bbm.events WHERE job_class_name = 'keys' AND table_name = 'public.keys' ORDER BY id;
 SELECT count(*) FROM keys;
 
+-- A key of several columns, in an order of its own.
+CREATE TABLE lines ("ord,er" int, line text COLLATE "C", n int, PRIMARY KEY ("ord,er", line));
+INSERT INTO lines SELECT g % 3, chr(64 + g), g FROM generate_series(1, 30) AS g;
+\o /dev/null
+SELECT * FROM steps(bbm.scaffold_text('lines', 'lines')) \gexec
+\o
+SELECT event FROM bbm.events WHERE job_class_name = 'lines' AND table_name = 'public.lines' ORDER BY id;
+
 -- What cannot be queued has no script.
 CREATE TABLE heap (n int);
 SELECT bbm.scaffold('x', 'heap');
@@ -63,5 +71,5 @@ SELECT bbm.scaffold(NULL, 'orders');
 SELECT bbm.scaffold('x', NULL);
 
 DROP SCHEMA "Odd ones" CASCADE;
-DROP TABLE orders, keys, heap;
+DROP TABLE orders, keys, lines, heap;
 DROP FUNCTION steps;

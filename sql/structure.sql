@@ -83,6 +83,46 @@ ALTER TABLE shrunk ALTER COLUMN id TYPE text;
 CALL bbm.run(:id);
 SELECT status, status_reason, rows_affected FROM bbm.migrations WHERE id = :id;
 
+-- Keys that are written alike and sorted otherwise.
+CREATE COLLATION "other way" (provider = icu, locale = 'und-u-kf-upper');
+CREATE TABLE sorted (a text COLLATE "C" NOT NULL, b int NOT NULL, n int NOT NULL DEFAULT 0);
+INSERT INTO sorted SELECT chr(64 + g % 58), g FROM generate_series(1, 100) AS g;
+CREATE FUNCTION queue_sorted(name text) RETURNS bigint LANGUAGE sql
+AS $$SELECT bbm.queue(name, 'sorted', cursor_columns => '{a,b}', command => 'UPDATE sorted SET n = n + 1', batch_size => 10)$$;
+CREATE UNIQUE INDEX ascending ON sorted (a, b);
+SELECT queue_sorted('collated') AS id \gset
+ALTER TABLE sorted ALTER COLUMN a TYPE text COLLATE "other way";
+CALL bbm.run(:id);
+SELECT status_reason, rows_affected FROM bbm.migrations WHERE id = :id;
+SELECT detail FROM bbm.failures WHERE migration_id = :id;
+SELECT queue_sorted('directed') AS id \gset
+CREATE UNIQUE INDEX descending ON sorted (a, b DESC);
+CALL bbm.run(:id);
+SELECT status, rows_affected FROM bbm.migrations WHERE id = :id;
+SELECT queue_sorted('redirected') AS id \gset
+DROP INDEX ascending;
+CALL bbm.run(:id);
+SELECT status_reason, rows_affected FROM bbm.migrations WHERE id = :id;
+SELECT detail FROM bbm.failures WHERE migration_id = :id;
+DROP INDEX descending;
+CREATE UNIQUE INDEX ascending ON sorted (a, b);
+SELECT queue_sorted('classified') AS id \gset
+DROP INDEX ascending;
+CREATE UNIQUE INDEX patterned ON sorted (a COLLATE "C" text_pattern_ops, b);
+CALL bbm.run(:id);
+SELECT status_reason, rows_affected FROM bbm.migrations WHERE id = :id;
+SELECT detail FROM bbm.failures WHERE migration_id = :id;
+DROP INDEX patterned;
+-- The same order, from its other end.
+CREATE UNIQUE INDEX backwards ON sorted (a DESC, b DESC);
+SELECT bbm.retry(:id) > 0 AS retried;
+CALL bbm.run(:id);
+SELECT status, rows_affected FROM bbm.migrations WHERE id = :id;
+SELECT n, count(*) FROM sorted GROUP BY n;
+DROP TABLE sorted;
+DROP FUNCTION queue_sorted;
+DROP COLLATION "other way";
+
 -- A privilege that was revoked.
 CREATE ROLE regress_bbm_owner LOGIN;
 GRANT USAGE ON SCHEMA bbm TO regress_bbm_owner;

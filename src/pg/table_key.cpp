@@ -17,6 +17,7 @@ extern "C" {
 #include "access/nbtree.h"
 #include "catalog/pg_am.h"
 #include "catalog/pg_collation.h"
+#include "catalog/pg_constraint.h"
 #include "catalog/pg_index.h"
 #include "catalog/pg_opclass.h"
 #include "catalog/pg_operator.h"
@@ -248,11 +249,15 @@ Refusal find_columns(Relation table, Key wanted, std::span<AttrNumber> numbers) 
 
 Refusal no_key(Relation table, Key wanted) {
     const char *table_text = RelationGetRelationName(table);
-    if (wanted.empty())
+    if (wanted.empty()) {
+        Oid constraint;
+        const bool has_one = get_primary_key_attnos(RelationGetRelid(table), true, &constraint) != nullptr;
         return {kNoUsableKey,
-                format("table \"%s\" has no primary key to batch over", table_text),
-                {},
+                has_one ? format("the primary key of table \"%s\" cannot be batched over", table_text)
+                        : format("table \"%s\" has no primary key to batch over", table_text),
+                has_one ? "It is deferrable: two rows may have one key for a while." : Text(),
                 "Name columns with cursor_columns: they must be NOT NULL and have a unique index of their own."};
+    }
     String &columns = make<String>(current_arena());
     for (std::size_t i = 0; i < wanted.size(); ++i) {
         columns.append(i == 0 ? "" : ", ");

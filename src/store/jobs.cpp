@@ -79,7 +79,8 @@ pg::Statement transition_statement = {
     " context, min_key, max_key, attempts, role_name, pid)"
     " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, pg_catalog.pg_backend_pid())"};
 
-pg::Statement add_statement = {"UPDATE bbm.migration AS m SET jobs_succeeded = m.jobs_succeeded + 1, rows_affected = "
+pg::Statement add_statement = {"UPDATE bbm.migration AS m SET jobs_succeeded = m.jobs_succeeded + 1,"
+                               " keys_planned = m.keys_planned + j.batch_size, rows_affected = "
                                "m.rows_affected + j.rows_affected,"
                                " sub_batches = m.sub_batches + j.sub_batches, work_us = m.work_us + j.work_us,"
                                " longest_us = greatest(m.longest_us, j.longest_us), row_cost_us = coalesce(nullif($2, "

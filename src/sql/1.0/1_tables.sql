@@ -78,6 +78,7 @@ CREATE TABLE bbm.migration (
     home_database    oid NOT NULL,
     -- the sums over jobs that have left the running state; running jobs carry their own until then
     jobs_succeeded   bigint NOT NULL DEFAULT 0,
+    keys_planned     bigint NOT NULL DEFAULT 0,
     rows_affected    bigint NOT NULL DEFAULT 0,
     sub_batches      bigint NOT NULL DEFAULT 0,
     work_us          bigint NOT NULL DEFAULT 0,
@@ -192,6 +193,7 @@ COMMENT ON COLUMN bbm.migration.given_min IS 'batch_min_value as it was given; f
 COMMENT ON COLUMN bbm.migration.on_hold_until IS 'no job is started before; hold_reason says why';
 COMMENT ON COLUMN bbm.migration.recent_jobs IS 'jobs that were cut since it became active, for the failure threshold';
 COMMENT ON COLUMN bbm.migration.bounds_attempts IS 'ranges that could not be found in time; each halves the batch, after 3 the filter is left out of the search';
+COMMENT ON COLUMN bbm.migration.keys_planned IS 'batch sizes of the jobs that succeeded: how far it is where the key has no arithmetic';
 COMMENT ON COLUMN bbm.migration.frontier IS 'the end of the last job that was cut; NULL before the first';
 COMMENT ON COLUMN bbm.migration.active_since IS 'the last time it became active or finalizing; started_at is the start of the first job';
 COMMENT ON COLUMN bbm.migration.row_cost_us IS 'measured microseconds per key, for the size of the next job and its first sub-batch';

@@ -41,9 +41,10 @@ CREATE VIEW bbm.migrations WITH (security_barrier) AS
                     WHEN m.cursor_types IN ('{smallint}', '{integer}', '{bigint}')
                     THEN trunc(least(0.9999, greatest(0, (m.frontier[1]::numeric - m.min_cursor[1]::numeric + 1 - u.positions)
                                                         / (m.max_cursor[1]::numeric - m.min_cursor[1]::numeric + 1))), 4)
+                    WHEN m.total_rows > 0 THEN trunc(least(0.9999, m.keys_planned::numeric / m.total_rows), 4)
                END AS progress) AS p
     WHERE bbm.is_home(m.home_system, m.home_database) AND pg_has_role(m.owner_oid, 'USAGE') OR pg_has_role('pg_monitor', 'USAGE');
-COMMENT ON VIEW bbm.migrations IS 'every migration with its definition and its counters; progress is by key position, NULL where the key has no arithmetic';
+COMMENT ON VIEW bbm.migrations IS 'every migration with its definition and its counters; progress is by key position, or by batches over estimated rows where the key has no arithmetic';
 
 CREATE VIEW bbm.jobs WITH (security_barrier) AS
     SELECT j.id, j.migration_id, m.job_class_name, j.status, j.min_cursor, j.max_cursor, j.cursor, j.batch_size, j.sub_batch_size,
@@ -94,7 +95,8 @@ CREATE VIEW bbm.progress WITH (security_barrier) AS
            CASE WHEN m.status IN ('finished', 'finalized') THEN 'finished'
                 WHEN m.frontier IS NULL THEN 'not started'
                 WHEN m.progress IS NULL THEN 'unknown'
-                ELSE 'key position' END AS progress_basis,
+                WHEN m.cursor_types IN ('{smallint}', '{integer}', '{bigint}') THEN 'key position'
+                ELSE 'batches over estimated rows' END AS progress_basis,
            m.rows_affected, m.total_rows, m.jobs_succeeded, m.jobs_failed, m.rows_quarantined,
            round(m.rows_affected / nullif(extract(epoch FROM m.work_time), 0), 1) AS rows_per_s,
            greatest(coalesce(m.finished_at, now()) - m.started_at, interval '0') AS elapsed,

@@ -1,5 +1,6 @@
 #include "pg/call.hpp"
 
+#include "pg/key_value.hpp"
 #include "pg/memory.hpp"
 #include "pg/report.hpp"
 
@@ -82,7 +83,10 @@ Text any_at(Call fcinfo, int i) {
     Oid output;
     bool is_varlena;
     getTypeOutputInfo(get_fn_expr_argtype(fcinfo->flinfo, i), &output, &is_varlena);
-    return Text(OidOutputFunctionCall(output, PG_GETARG_DATUM(i)));
+    const int level = fix_text_forms(); // "IST" is the zone of India and of Israel
+    const Text text(OidOutputFunctionCall(output, PG_GETARG_DATUM(i)));
+    end_text_forms(level);
+    return text;
 }
 
 std::uint32_t table_at(Call fcinfo, int i) {

@@ -12,4 +12,9 @@ void key_values(std::span<const KeyColumn> key, Key texts, Value *values);
 // The columns from `first` on of a row (a HeapTuple with its TupleDesc); empty where the first is NULL.
 Key key_of_row(std::span<const KeyColumn> key, void *row, void *description, int first, Arena arena);
 
+// What values are written with is what they are read with, whatever the session's settings: of dates, floats, arrays and
+// the like. A level to go back from.
+int fix_text_forms();
+void end_text_forms(int level);
+
 } // namespace bbm::pg

@@ -283,23 +283,10 @@ Refusal find_key_in(Relation table, Key wanted, TableKey &key) {
     return no_key(table, wanted);
 }
 
-// What keys are written with is what they are read with, whatever the session's settings.
-int fix_text_forms(std::span<const KeyColumn> key) {
+// Settings cost more than most values do.
+int fix_text_forms_of(std::span<const KeyColumn> key) {
     const auto depends = [](const KeyColumn &column) { return column.needs_settings; };
-    if (std::none_of(key.begin(), key.end(), depends))
-        return 0;
-    const int level = NewGUCNestLevel();
-    static constexpr const char *forms[][2] = {{"datestyle", "ISO, YMD"}, {"intervalstyle", "postgres"},
-                                               {"extra_float_digits", "3"}, {"bytea_output", "hex"},
-                                               {"lc_monetary", "C"},        {"timezone", "UTC"}};
-    for (const auto &[name, value] : forms)
-        (void)set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-    return level;
-}
-
-void end_text_forms(int level) {
-    if (level != 0)
-        AtEOXact_GUC(false, level);
+    return std::any_of(key.begin(), key.end(), depends) ? fix_text_forms() : 0;
 }
 
 Value value_of(const KeyColumn &column, Text text) {
@@ -358,10 +345,26 @@ TableKey copy(const TableKey &key, Arena arena) {
     return {columns, walk, copy(key.names, arena), copy(key.type_names, arena)};
 }
 
+int fix_text_forms() {
+    const int level = NewGUCNestLevel();
+    static constexpr const char *forms[][2] = {{"datestyle", "ISO, YMD"}, {"intervalstyle", "postgres"},
+                                               {"extra_float_digits", "3"}, {"bytea_output", "hex"},
+                                               {"lc_monetary", "C"},        {"timezone", "UTC"},
+                                               {"array_nulls", "on"}};
+    for (const auto &[name, value] : forms)
+        (void)set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+    return level;
+}
+
+void end_text_forms(int level) {
+    if (level != 0)
+        AtEOXact_GUC(false, level);
+}
+
 KeyWalk walk_of(Text table, const TableKey &key, Text scope) { return {table, key.walk, scope}; }
 
 void key_values(std::span<const KeyColumn> key, Key texts, Value *values) {
-    const int level = fix_text_forms(key);
+    const int level = fix_text_forms_of(key);
     for (std::size_t i = 0; i < key.size(); ++i)
         values[i] = value_of(key[i], texts[i]);
     end_text_forms(level);
@@ -369,7 +372,7 @@ void key_values(std::span<const KeyColumn> key, Key texts, Value *values) {
 
 Key key_of_row(std::span<const KeyColumn> key, void *row, void *description, int first, Arena arena) {
     const auto parts = make_array<Text>(arena, key.size());
-    const int level = fix_text_forms(key);
+    const int level = fix_text_forms_of(key);
     for (std::size_t i = 0; i < key.size(); ++i) {
         bool is_null;
         const Datum value = heap_getattr(static_cast<HeapTuple>(row), first + static_cast<int>(i),
@@ -400,7 +403,7 @@ Key read_key(Text text, const TableKey &key) {
     // Read as the session writes values, written as keys are.
     for (std::size_t i = 0; i < count; ++i)
         values[i] = value_of(key.columns[i], given[i]);
-    const int level = fix_text_forms(key.columns);
+    const int level = fix_text_forms_of(key.columns);
     for (std::size_t i = 0; i < count; ++i)
         parts[i] = text_of(key.columns[i], values[i]);
     end_text_forms(level);

@@ -132,8 +132,8 @@ SET intervalstyle = 'sql_standard';
 SET extra_float_digits = -15;
 SET bytea_output = 'escape';
 SET timezone = 'Asia/Kolkata';
-SELECT count(walk(relname, '{k}')) FROM pg_class WHERE relnamespace = 'keys'::regnamespace AND relkind = 'r';
-SELECT table_name, cursor_types FROM bbm.migrations WHERE cursor_types[1] ~ 'COLLATE|pattern|DESC' ORDER BY id;
+SELECT count(walk(relname, '{k}')) FROM (SELECT relname FROM pg_class WHERE relnamespace = 'keys'::regnamespace AND relkind = 'r' ORDER BY relname COLLATE "C") AS s;
+SELECT table_name, cursor_types FROM bbm.migrations WHERE cursor_types[1] ~ 'COLLATE|pattern|DESC' ORDER BY table_name COLLATE "C";
 SET datestyle = 'German';
 SET intervalstyle = 'iso_8601';
 SET extra_float_digits = 0;
@@ -208,16 +208,16 @@ INSERT INTO included SELECT g, g % 7, g FROM generate_series(1, 90) AS g;
 SET intervalstyle = 'sql_standard';
 SET timezone = 'Asia/Kolkata';
 SELECT count(walk(relname, CASE WHEN relname <> 'included' THEN (SELECT array_agg(attname::text) FROM pg_attribute WHERE attrelid = c.oid AND attnum > 1) END))
-FROM pg_class AS c WHERE relnamespace = 'keys'::regnamespace AND relkind = 'r';
+FROM (SELECT * FROM pg_class WHERE relnamespace = 'keys'::regnamespace AND relkind = 'r' ORDER BY relname COLLATE "C") AS c;
 RESET intervalstyle;
 SET extra_float_digits = -15;
 CALL bbm.run();
 SELECT * FROM unfinished;
 SELECT * FROM wrong;
-SELECT table_name, column_name, cursor_columns, cursor_types FROM bbm.migrations WHERE table_name <> 'keys.widest' ORDER BY id;
+SELECT table_name, column_name, cursor_columns, cursor_types FROM bbm.migrations WHERE table_name <> 'keys.widest' ORDER BY table_name COLLATE "C";
 -- As they stand in jobs: parts in the order of the index.
 SELECT m.table_name, j.min_cursor, j.max_cursor FROM bbm.jobs AS j JOIN bbm.migrations AS m ON m.id = j.migration_id
-WHERE m.table_name IN ('keys."two mixed too"', 'keys.included', 'keys.pattern', 'keys.floats', 'keys.names') ORDER BY j.id;
+WHERE m.table_name IN ('keys."two mixed too"', 'keys.included', 'keys.pattern', 'keys.floats', 'keys.names') ORDER BY table_name COLLATE "C", j.id;
 SELECT sum(bbm.cleanup(job_class_name)) FROM (SELECT DISTINCT job_class_name FROM bbm.migrations) AS s;
 
 RESET ALL;

@@ -1,0 +1,306 @@
+# Tables of random shapes: keys of one to four columns of any type, direction and collation, gaps, filters, sizes. While
+# several workers walk them, rows come, change and go, migrations are paused, workers die. Every row that was there and
+# still is was handled exactly once; a row that came meanwhile at most once.
+#   SHAPES=300          how many
+#   SEED=n              the same ones again; what happens when is chance
+use strict;
+use warnings;
+
+use BbmTest;
+use List::Util qw(shuffle);
+use POSIX ();
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(time);
+
+my $shapes = $ENV{SHAPES} || 300;
+my $seed = $ENV{SEED} || (time() * 1000 + $$) % 2**31;
+srand $seed;
+note "SEED=$seed SHAPES=$shapes";
+
+# So many tables at a time.
+my $together = 25;
+# Kills of the whole run: each makes the server start anew. A job that was claimed three times without a commit is given
+# up, so workers must not be ended more often than that while the same tables last.
+my $most_crashes = 3;
+my $most_terminations = 2;
+my $stuck_after = 60;
+my $most_rows = 300;
+
+my $node = new_node('shapes', conf => <<'CONF');
+fsync = off
+autovacuum = off
+jit = off
+max_connections = 40
+max_worker_processes = 24
+log_min_messages = fatal
+client_min_messages = warning
+bbm.max_workers = 8
+bbm.max_running_migrations = 8
+bbm.naptime = 1s
+CONF
+$node->start;
+$node->safe_psql('postgres', <<'SQL');
+CREATE EXTENSION bbm;
+CREATE EXTENSION citext;
+CREATE SCHEMA "Odd one";
+CREATE COLLATION german (provider = icu, locale = 'de');
+CREATE COLLATION "Case does not matter" (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+CREATE TYPE "Odd one".mood AS ENUM ('sad', 'it''s', '"ok"', 'a,b', '{}', 'NULL', '');
+CREATE TYPE pair AS (a int, b text);
+CREATE DOMAIN c_text AS text COLLATE "C";
+CREATE DOMAIN counting AS int CHECK (VALUE >= 0);
+-- One of `many` numbers, the same one for the same row.
+CREATE FUNCTION pick(g int, salt bigint, many int) RETURNS int LANGUAGE sql IMMUTABLE
+RETURN abs(hashint4extended(g, salt) % many)::int;
+CREATE FUNCTION odd(r int) RETURNS text LANGUAGE sql IMMUTABLE
+RETURN (ARRAY['', ' ', '''', '"', '\', '\\x', ',', '{}', '{"a"}', 'NULL', '%s', '$1', '--', E'\n', E'a\nb', 'ä', 'ß', 'z', '10', '9', '🐘', '-', '(,)', 'ab'])[r % 24 + 1]
+	|| CASE WHEN r < 24 THEN '' ELSE r::text END;
+-- insert: adds the row number $1; is_new: by somebody else while the migration runs.
+CREATE TABLE shape (id bigint PRIMARY KEY, name text NOT NULL, insert text NOT NULL, condition text NOT NULL, is_done boolean NOT NULL DEFAULT false);
+CREATE TABLE deed (what text PRIMARY KEY, times bigint NOT NULL DEFAULT 0);
+INSERT INTO deed VALUES ('insert'), ('update'), ('delete'), ('pause');
+-- Each change in a transaction of its own: together they could wait for a worker that waits for them.
+CREATE PROCEDURE disturb() LANGUAGE plpgsql AS $$
+DECLARE
+	one public.shape;
+	chosen text;
+	rows bigint;
+BEGIN
+	FOR one IN SELECT * FROM public.shape WHERE NOT is_done ORDER BY random() LIMIT 12 LOOP
+		chosen := (ARRAY['insert', 'insert', 'update', 'delete'])[1 + floor(random() * 4)];
+		IF chosen = 'insert' THEN
+			EXECUTE one.insert USING 1000 + floor(random() * 100000)::int, true;
+		ELSIF chosen = 'update' THEN
+			EXECUTE format('UPDATE %s SET note = note || ''.'' WHERE ctid = ANY (ARRAY(SELECT ctid FROM %1$s ORDER BY random() LIMIT 5))', one.name);
+		ELSE
+			EXECUTE format('DELETE FROM %s WHERE ctid = ANY (ARRAY(SELECT ctid FROM %1$s ORDER BY random() LIMIT 5))', one.name);
+		END IF;
+		GET DIAGNOSTICS rows = ROW_COUNT;
+		UPDATE public.deed SET times = times + rows WHERE what = chosen;
+		COMMIT;
+	END LOOP;
+END $$;
+SQL
+
+# SQL types: how a value is made of a number r, as an index sorts it. `few`: so many values there are at most.
+my @types = (
+	{ type => 'smallint', value => 'r % 20000 - 10000' },
+	{ type => 'int', value => 'r' },
+	{ type => 'int', value => 'r * 20011 - 2000000000' },
+	{ type => 'bigint', value => '(r - 50000) * 184467440737095' },
+	{ type => 'numeric', value => '(r - 500) / 7.0' },
+	{ type => 'real', value => '(r - 500) / 7.0::real' },
+	{ type => 'float8', value => "CASE r % 50 WHEN 7 THEN 'NaN' WHEN 8 THEN '-Infinity' ELSE (r - 500) / 7.0::float8 END" },
+	{ type => 'boolean', value => 'r % 2 = 0' },
+	{ type => 'text', value => 'odd(r)' },
+	{ type => 'text COLLATE "C"', value => 'odd(r)', patterns => 1 },
+	{ type => 'text COLLATE german', value => 'odd(r)' },
+	{ type => 'text', value => "substr('aAbB', r % 4 + 1, 1) || r / 4", collation => '"Case does not matter"' },
+	{ type => 'text', value => 'odd(r)', collation => '"C"' },
+	{ type => 'varchar(60)', value => 'odd(r)' },
+	{ type => 'char(8)', value => 'to_hex(r)' },
+	{ type => 'citext', value => "substr('aAbB', r % 4 + 1, 1) || r / 4" },
+	{ type => 'c_text', value => 'odd(r)' },
+	{ type => 'c_text COLLATE german', value => 'odd(r)' },
+	{ type => 'counting', value => 'r' },
+	{ type => 'uuid', value => 'md5(r::text)::uuid' },
+	{ type => 'bytea', value => "substr(sha256(r::text::bytea), 1, r % 5 + 2)" },
+	{ type => 'bit varying', value => "ltrim(r::bit(20)::text, '0')::bit varying" },
+	{ type => 'date', value => "CASE WHEN r % 40 = 7 THEN 'infinity' ELSE date '0003-01-01 BC' + r END" },
+	{ type => 'time', value => "time '00:00' + r * interval '0.777777 s'" },
+	{ type => 'timestamp', value => "timestamp '1999-12-31 23:00' + r * interval '7.000001 min'" },
+	{ type => 'timestamptz', value => "timestamptz '2024-10-26 12:00+00' + r * interval '7.000001 min'" },
+	{ type => 'interval', value => "(r - 500) * interval '1 day -1 min'" },
+	{ type => 'inet', value => "('10.0.0.0'::inet + r)" },
+	{ type => '"Odd one".mood', value => '(enum_range(NULL::"Odd one".mood))[r % 7 + 1]' },
+	{ type => 'int[]', value => 'ARRAY[r % 7, NULL, r]' },
+	{ type => 'pair', value => 'ROW(r % 7, odd(r))::pair' },
+	{ type => 'int4range', value => 'int4range(r % 30, r % 30 + r)' });
+my @column_names = ('a', 'key', '"select"', '"It\'s ""B"""', '"$1"', '"ü {x} %s"');
+my @settings = (
+	"SET datestyle = 'German'", "SET datestyle = 'SQL, DMY'", "SET intervalstyle = 'sql_standard'", "SET intervalstyle = 'iso_8601'",
+	'SET extra_float_digits = -10', "SET timezone = 'Asia/Kolkata'", "SET timezone = 'America/St_Johns'", "SET bytea_output = 'escape'",
+	'SET array_nulls = off', 'SET standard_conforming_strings = off');
+
+sub one_of { return $_[ rand @_ ]; }
+sub chance { return rand() < $_[0]; }
+
+sub unquoted
+{
+	my ($name) = @_;
+	return $name =~ /^"(.*)"$/ ? $1 =~ s/""/"/gr : $name;
+}
+
+sub random_column
+{
+	my %column = %{ one_of(@types) };
+	# Few values make rows share them; they are for columns that others follow or go before.
+	$column{salt} = int rand 2**31;
+	$column{many} = one_of(3, 20, 1000, 100_000, 100_000);
+	$column{order} = one_of('', '', '', ' DESC', ' DESC NULLS LAST', ' NULLS FIRST');
+	$column{order} = ' text_pattern_ops' . one_of('', ' DESC') if $column{patterns} && chance(0.5);
+	$column{order} = " COLLATE $column{collation}$column{order}" if $column{collation};
+	return \%column;
+}
+
+sub value_of
+{
+	my ($column) = @_;
+	return "(SELECT $column->{value} FROM pick(\$1, $column->{salt}, $column->{many}) AS r)";
+}
+
+# A table with its rows and its migration, as one transaction; what it is like, for the message when something is wrong.
+sub random_shape
+{
+	my ($number) = @_;
+	my $name = one_of("s$number", qq("Odd one"."s $number"), qq("It's ""$number"" {a}"));
+	my @names = shuffle @column_names;
+	my @columns = map { { %{ random_column() }, name => shift @names } } 1 .. one_of(1, 1, 1, 2, 2, 2, 3, 4);
+	my $is_plain = !grep { $_->{order} } @columns;
+	my $index = join ', ', map { "$_->{name}$_->{order}" } @columns;
+	my $list = join ', ', map { $_->{name} } @columns;
+	my $values = join ', ', map { value_of($_) } @columns;
+	my $rows = one_of(0, 1, 2, int rand 30, int rand $most_rows, int rand $most_rows);
+	my $include = chance(0.3) ? ' INCLUDE (note)' : '';
+	my $key = $is_plain && chance(0.5) ? "ALTER TABLE $name ADD PRIMARY KEY ($list)$include" : "CREATE UNIQUE INDEX ON $name ($index)$include";
+	my $insert = "INSERT INTO $name ($list, m, is_new) SELECT $values, \$1 % 100, \$2 ON CONFLICT DO NOTHING";
+
+	my $condition = chance(0.4) ? sprintf('m >= %d', rand 110) : 'true';
+	my $command = "UPDATE $name SET n = n + 1";
+	my $more = '';
+	if ($condition ne 'true' && chance(0.5)) { $command .= " WHERE $condition"; }
+	elsif ($condition ne 'true') { $more .= ", scope_to => '$condition'"; }
+	elsif ($is_plain && chance(0.3))
+	{
+		my $first = join ', ', map { "\$$_" } 1 .. @columns;
+		my $last = join ', ', map { '$' . ($_ + @columns) } 1 .. @columns;
+		$command .= " WHERE ($list) >= ($first) AND ($list) <= ($last)";
+	}
+	if (chance(0.8))
+	{
+		my $batch = 1 + int rand one_of(5, 50, 200);
+		$more .= ", batch_size => $batch, sub_batch_size => " . (1 + int rand $batch);
+	}
+	$more .= ", pause => '10 ms'" if chance(0.5);
+	my $array = join ', ', map { '$q$' . unquoted($_->{name}) . '$q$' } @columns;
+	my $settings = join '; ', 'RESET ALL', (shuffle @settings)[ 0 .. int rand 4 ];
+	my $about = join ', ', map { "$_->{type}$_->{order} x $_->{many}" } @columns;
+	return { about => "$name ($about), $rows rows: $command$more", columns => scalar @columns, sql => <<"SQL" };
+BEGIN;
+CREATE TABLE $name (${\ join ', ', map { "$_->{name} $_->{type} NOT NULL" } @columns }, m int, n int NOT NULL DEFAULT 0, note text NOT NULL DEFAULT '', is_new boolean NOT NULL);
+$key;
+PREPARE fill (int, boolean) AS $insert;
+DO \$do\$ BEGIN FOR g IN 1 .. $rows LOOP EXECUTE format('EXECUTE fill (%s, false)', g); END LOOP; END \$do\$;
+DEALLOCATE fill;
+${\ (chance(0.5) ? "ANALYZE $name;" : '') }
+$settings;
+INSERT INTO shape SELECT bbm.queue('shape $number', \$q\$$name\$q\$, cursor_columns => ARRAY[$array], command => \$q\$$command\$q\$$more),
+	\$q\$$name\$q\$, \$q\$$insert\$q\$, '$condition';
+COMMIT;
+SQL
+}
+
+my (@about, %columns);
+my ($wrong, $stuck, $crashes, $terminations, $rows, $handled) = (0) x 6;
+
+# undef while the server starts anew, and where a migration ended before it could be paused
+sub ask
+{
+	my ($sql) = @_;
+	my ($out, $err) = ('', '');
+	my $rc = $node->psql('postgres', $sql, stdout => \$out, stderr => \$err, on_error_stop => 1);
+	return $out if $rc == 0;
+	die $err if $rc == 3 && $err !~ /terminat|starting up|crash|recovery|closed|cannot (?:pause|resume)/;
+	return;
+}
+
+sub kill_a_worker
+{
+	my $pid = ask("SELECT pid FROM pg_stat_activity WHERE backend_type = 'bbm worker' ORDER BY random() LIMIT 1");
+	return 0 if !$pid;
+	return 0 if !kill 9, $pid;
+	$node->poll_query_until('postgres', 'SELECT 1', '1') or die 'the server does not come back';
+	return 1;
+}
+
+# What happens while they run; ends when all have ended, true then.
+sub disturb_until_done
+{
+	my ($kills, $ends) = @_;
+	return deadline_loop($stuck_after, sub {
+		if ($kills && chance(0.3)) { my $killed = kill_a_worker(); $crashes += $killed; $kills -= $killed; }
+		if ($ends && chance(0.4))
+		{
+			my $ended = ask("SELECT count(pg_terminate_backend(pid)) FROM (SELECT pid FROM pg_stat_activity WHERE backend_type = 'bbm worker' ORDER BY random() LIMIT 1) AS s") // 0;
+			$terminations += $ended;
+			$ends -= $ended;
+		}
+		my $done = ask(<<'SQL');
+CALL disturb();
+WITH paused AS (SELECT bbm.pause(id, immediate => random() < 0.5) FROM bbm.migrations WHERE status = 'active' AND random() < 0.2)
+UPDATE deed SET times = times + (SELECT count(*) FROM paused) WHERE what = 'pause';
+SELECT 'all done' FROM bbm.migrations HAVING count(*) FILTER (WHERE status NOT IN ('finished', 'failed')) = 0;
+CALL disturb();
+SELECT bbm.resume(id) FROM bbm.migrations WHERE status = 'paused';
+SQL
+		return defined $done && $done =~ /all done/;
+	});
+}
+
+sub judge
+{
+	my $status = $node->safe_psql('postgres', "SELECT id, status, status_reason FROM bbm.migrations WHERE status <> 'finished'");
+	if ($status) { ++$stuck; diag "not finished: $status"; }
+	my $found = $node->safe_psql('postgres', <<'SQL');
+CREATE FUNCTION pg_temp.tally(one public.shape, OUT rows bigint, OUT handled bigint, OUT lost bigint, OUT doubled bigint, OUT beyond bigint) LANGUAGE plpgsql AS $$
+BEGIN
+	EXECUTE format('SELECT count(*), count(*) FILTER (WHERE n > 0), count(*) FILTER (WHERE n = 0 AND NOT is_new AND %2$s), count(*) FILTER (WHERE n > 1),
+		count(*) FILTER (WHERE n > 0 AND NOT %2$s) FROM %1$s', one.name, one.condition) INTO rows, handled, lost, doubled, beyond;
+	EXECUTE format('DROP TABLE %s', one.name);
+	UPDATE public.shape SET is_done = true WHERE id = one.id;
+END $$;
+SELECT s.id, t.* FROM shape AS s, pg_temp.tally(s) AS t WHERE NOT is_done ORDER BY id;
+SQL
+	for (split /\n/, $found)
+	{
+		my ($id, $here, $with, $lost, $doubled, $beyond) = split /\|/;
+		$rows += $here;
+		$handled += $with;
+		next if !($lost || $doubled || $beyond);
+		++$wrong;
+		diag "migration $id: $lost lost, $doubled doubled, $beyond beyond the filter: $about[$id]";
+	}
+	$node->safe_psql('postgres', 'SELECT bbm.delete(id) FROM bbm.migrations');
+	return;
+}
+
+my $waves = POSIX::ceil($shapes / $together);
+my $made = 0;
+for my $wave (1 .. $waves)
+{
+	my $sql = '';
+	while ($made < $shapes && $made < $wave * $together)
+	{
+		my $shape = random_shape(++$made);
+		$about[$made] = $shape->{about};
+		++$columns{ $shape->{columns} };
+		$sql .= $shape->{sql};
+	}
+	$node->safe_psql('postgres', $sql);
+	my $kills = $crashes < $most_crashes && chance($most_crashes / $waves) ? 1 : 0;
+	disturb_until_done($kills, $most_terminations) or ++$stuck;
+	judge();
+}
+
+is($wrong, 0, "of $shapes shapes all rows were handled as often as they should");
+is($stuck, 0, 'and every migration came to its end');
+cmp_ok($handled, '>', 10 * $shapes, 'a walk that handles nothing proves nothing');
+cmp_ok(scalar grep({ $columns{$_} } 1 .. 4), '==', 4, 'keys of one to four columns were among them') if $shapes >= 50;
+my $deeds = $node->safe_psql('postgres', 'SELECT what, times FROM deed ORDER BY what');
+note join ', ', "$rows rows", "$handled handled", "$crashes crashes", "$terminations terminations", map { s/\|/ /r } split /\n/, $deeds;
+unlike($deeds, qr/\|0$/m, 'rows came, changed and went meanwhile, and migrations were paused');
+
+$node->stop;
+done_testing();

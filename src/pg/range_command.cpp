@@ -106,7 +106,8 @@ bool touches_one_table(SPIPlanPtr plan) {
 
 SPIPlanPtr prepare_plan(const Watch &watch) {
     SPIPlanPtr plan = analyse(watch, 0);
-    if (touches_one_table(plan)) {
+    // The planner takes a comparison of rows for one of their first columns: with values in hand it prefers to read all.
+    if (touches_one_table(plan) || watch.command->key.columns.size() > 1) {
         SPI_freeplan(plan);
         plan = analyse(watch, CURSOR_OPT_GENERIC_PLAN);
     }

@@ -162,7 +162,7 @@ sub random_shape
 	my $index = join ', ', map { "$_->{name}$_->{order}" } @columns;
 	my $list = join ', ', map { $_->{name} } @columns;
 	my $values = join ', ', map { value_of($_) } @columns;
-	my $rows = one_of(0, 1, 2, int rand 30, int rand $most_rows, int rand $most_rows);
+	my $rows = one_of(0, 1, 2, int rand 30, (int rand $most_rows) x 4, ($most_rows) x 2);
 	my $include = chance(0.3) ? ' INCLUDE (note)' : '';
 	my $key = $is_plain && chance(0.5) ? "ALTER TABLE $name ADD PRIMARY KEY ($list)$include" : "CREATE UNIQUE INDEX ON $name ($index)$include";
 	my $insert = "INSERT INTO $name ($list, m, is_new) SELECT $values, \$1 % 100, \$2 ON CONFLICT DO NOTHING";
@@ -196,7 +196,7 @@ DO \$do\$ BEGIN FOR g IN 1 .. $rows LOOP EXECUTE format('EXECUTE fill (%s, false
 DEALLOCATE fill;
 ${\ (chance(0.5) ? "ANALYZE $name;" : '') }
 $settings;
-INSERT INTO shape SELECT bbm.queue('shape $number', \$q\$$name\$q\$, cursor_columns => ARRAY[$array], command => \$q\$$command\$q\$$more),
+INSERT INTO shape SELECT bbm.queue('shape $number', \$q\$$name\$q\$, cursor_columns => ARRAY[$array], command => \$q\$$command\$q\$, start => false$more),
 	\$q\$$name\$q\$, \$q\$$insert\$q\$, '$condition';
 COMMIT;
 SQL
@@ -239,7 +239,7 @@ sub disturb_until_done
 		}
 		my $done = ask(<<'SQL');
 CALL disturb();
-WITH paused AS (SELECT bbm.pause(id, immediate => random() < 0.5) FROM bbm.migrations WHERE status = 'active' AND random() < 0.2)
+WITH paused AS (SELECT bbm.pause(id, immediate => random() < 0.5) FROM bbm.migrations WHERE status = 'active' AND random() < 0.1)
 UPDATE deed SET times = times + (SELECT count(*) FROM paused) WHERE what = 'pause';
 SELECT 'all done' FROM bbm.migrations HAVING count(*) FILTER (WHERE status NOT IN ('finished', 'failed')) = 0;
 CALL disturb();
@@ -289,6 +289,8 @@ for my $wave (1 .. $waves)
 		$sql .= $shape->{sql};
 	}
 	$node->safe_psql('postgres', $sql);
+	# Together, so that they are all at work when something happens.
+	$node->safe_psql('postgres', "SELECT bbm.resume(id) FROM bbm.migrations WHERE status = 'paused'");
 	my $kills = $crashes < $most_crashes && chance($most_crashes / $waves) ? 1 : 0;
 	disturb_until_done($kills, $most_terminations) or ++$stuck;
 	judge();

@@ -292,6 +292,13 @@ CALL bbm.run(:id);
 SELECT status, rows_affected FROM bbm.migrations WHERE id = :id;
 SELECT n, count(*) FROM life GROUP BY n;
 SELECT bbm.cleanup('placed');
+-- A bound is no value of a domain, whose collation would be another one than the column's.
+CREATE TABLE placed (k c_text COLLATE german PRIMARY KEY, n int NOT NULL DEFAULT 0);
+INSERT INTO placed SELECT 'k' || g FROM generate_series(1, 50) AS g;
+SELECT bbm.queue('placed', 'placed', batch_size => 20, sub_batch_size => 6, command => 'UPDATE placed SET n = n + 1 WHERE k >= $1 AND k <= $2') AS id \gset
+CALL bbm.run(:id);
+SELECT n, count(*) FROM placed GROUP BY n;
+SELECT bbm.cleanup('placed');
 -- INSERT ... SELECT with a join, and DELETE.
 CREATE TABLE copies (a text, d date, i int, m int);
 CREATE TABLE other (a text, d date, i int);

@@ -106,12 +106,6 @@ Text qualified_collation(Oid collation) {
     return name;
 }
 
-// A value of the key has its type's collation, which must not decide instead of the index's.
-bool needs_collation(const FormData_pg_attribute &attribute, Oid collation) {
-    const Oid of_type = get_typcollation(attribute.atttypid);
-    return collation != attribute.attcollation || (of_type != collation && of_type != DEFAULT_COLLATION_OID);
-}
-
 // Empty for the one that an index has when nothing is said.
 Text operator_class(Relation index, int i, Oid type) {
     bool is_null;
@@ -144,7 +138,7 @@ Text type_and_order(Relation index, int i, Oid type) {
 
 // Numbers without a point, text and the like look the same everywhere; dates, floats, and whatever contains them do not.
 bool needs_settings(Oid type) {
-    switch (getBaseType(type)) {
+    switch (type) {
     case INT2OID:
     case INT4OID:
     case INT8OID:
@@ -160,7 +154,7 @@ bool needs_settings(Oid type) {
     case CIDROID:
         return false;
     default:
-        return !type_is_enum(getBaseType(type));
+        return !type_is_enum(type);
     }
 }
 
@@ -176,15 +170,17 @@ void describe_column(Relation table, Relation index, int i, Columns &out) {
     const Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(table), number - 1);
     const Oid family = index->rd_opfamily[i], compared_as = index->rd_opcintype[i], collation = index->rd_indcollation[i];
     const auto at = static_cast<std::size_t>(i);
-    out.columns[at] = {attribute->atttypid, number, family, compared_as, collation, needs_settings(attribute->atttypid)};
+    // Bounds are no values of a domain: theirs would be its collation, which may not be that of the column.
+    const Oid type = getBaseType(attribute->atttypid);
+    out.columns[at] = {type, number, family, compared_as, collation, needs_settings(type)};
     out.names[at] = Text(pstrdup(NameStr(attribute->attname)));
     out.type_names[at] = type_and_order(index, i, attribute->atttypid);
     const auto op = [&](StrategyNumber strategy) { return qualified_operator(family, compared_as, strategy); };
     out.walk[at] = {out.names[at],
                     // TYPEMOD_GIVEN: otherwise character and bit come without a length, which means 1.
-                    Text(format_type_extended(attribute->atttypid, -1,
+                    Text(format_type_extended(type, -1,
                                               FORMAT_TYPE_FORCE_QUALIFY | FORMAT_TYPE_TYPEMOD_GIVEN)),
-                    needs_collation(*attribute, collation) ? qualified_collation(collation) : Text(),
+                    collation == attribute->attcollation ? Text() : qualified_collation(collation),
                     op(BTLessStrategyNumber),
                     op(BTLessEqualStrategyNumber),
                     op(BTEqualStrategyNumber),

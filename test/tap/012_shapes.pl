@@ -58,7 +58,7 @@ CREATE FUNCTION odd(r int) RETURNS text LANGUAGE sql IMMUTABLE
 RETURN (ARRAY['', ' ', '''', '"', '\', '\\x', ',', '{}', '{"a"}', 'NULL', '%s', '$1', '--', E'\n', E'a\nb', 'ä', 'ß', 'z', '10', '9', '🐘', '-', '(,)', 'ab'])[r % 24 + 1]
 	|| CASE WHEN r < 24 THEN '' ELSE r::text END;
 -- insert: adds the row number $1; is_new: by somebody else while the migration runs.
-CREATE TABLE shape (id bigint PRIMARY KEY, name text NOT NULL, insert text NOT NULL, condition text NOT NULL, is_done boolean NOT NULL DEFAULT false);
+CREATE TABLE shape (number int PRIMARY KEY, name text NOT NULL, insert text NOT NULL, condition text NOT NULL, is_done boolean NOT NULL DEFAULT false);
 CREATE TABLE deed (what text PRIMARY KEY, times bigint NOT NULL DEFAULT 0);
 INSERT INTO deed VALUES ('insert'), ('update'), ('delete'), ('pause');
 -- Each change in a transaction of its own: together they could wait for a worker that waits for them.
@@ -196,8 +196,8 @@ DO \$do\$ BEGIN FOR g IN 1 .. $rows LOOP EXECUTE format('EXECUTE fill (%s, false
 DEALLOCATE fill;
 ${\ (chance(0.5) ? "ANALYZE $name;" : '') }
 $settings;
-INSERT INTO shape SELECT bbm.queue('shape $number', \$q\$$name\$q\$, cursor_columns => ARRAY[$array], command => \$q\$$command\$q\$, start => false$more),
-	\$q\$$name\$q\$, \$q\$$insert\$q\$, '$condition';
+SELECT bbm.queue('shape $number', \$q\$$name\$q\$, cursor_columns => ARRAY[$array], command => \$q\$$command\$q\$, start => false$more);
+INSERT INTO shape SELECT $number, \$q\$$name\$q\$, \$q\$$insert\$q\$, '$condition';
 COMMIT;
 SQL
 }
@@ -251,26 +251,30 @@ SQL
 
 sub judge
 {
-	my $status = $node->safe_psql('postgres', "SELECT id, status, status_reason FROM bbm.migrations WHERE status <> 'finished'");
-	if ($status) { ++$stuck; diag "not finished: $status"; }
+	for (split /\n/, $node->safe_psql('postgres', "SELECT substr(job_class_name, 7), status, status_reason FROM bbm.migrations WHERE status <> 'finished'"))
+	{
+		my ($number, $how) = /^(\d+)\|(.*)/;
+		++$stuck;
+		diag "$how: $about[$number]";
+	}
 	my $found = $node->safe_psql('postgres', <<'SQL');
 CREATE FUNCTION pg_temp.tally(one public.shape, OUT rows bigint, OUT handled bigint, OUT lost bigint, OUT doubled bigint, OUT beyond bigint) LANGUAGE plpgsql AS $$
 BEGIN
 	EXECUTE format('SELECT count(*), count(*) FILTER (WHERE n > 0), count(*) FILTER (WHERE n = 0 AND NOT is_new AND %2$s), count(*) FILTER (WHERE n > 1),
 		count(*) FILTER (WHERE n > 0 AND NOT %2$s) FROM %1$s', one.name, one.condition) INTO rows, handled, lost, doubled, beyond;
 	EXECUTE format('DROP TABLE %s', one.name);
-	UPDATE public.shape SET is_done = true WHERE id = one.id;
+	UPDATE public.shape SET is_done = true WHERE number = one.number;
 END $$;
-SELECT s.id, t.* FROM shape AS s, pg_temp.tally(s) AS t WHERE NOT is_done ORDER BY id;
+SELECT s.number, t.* FROM shape AS s, pg_temp.tally(s) AS t WHERE NOT is_done ORDER BY number;
 SQL
 	for (split /\n/, $found)
 	{
-		my ($id, $here, $with, $lost, $doubled, $beyond) = split /\|/;
+		my ($number, $here, $with, $lost, $doubled, $beyond) = split /\|/;
 		$rows += $here;
 		$handled += $with;
 		next if !($lost || $doubled || $beyond);
 		++$wrong;
-		diag "migration $id: $lost lost, $doubled doubled, $beyond beyond the filter: $about[$id]";
+		diag "$lost lost, $doubled doubled, $beyond beyond the filter: $about[$number]";
 	}
 	$node->safe_psql('postgres', 'SELECT bbm.delete(id) FROM bbm.migrations');
 	return;

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The tests that need whole servers: crashes, restarts, standbys, dropped databases.
 #   run.sh [FILE...]        all of test/tap without FILE; KILLS and SEED steer 002_torture.pl,
-#                           SEQUENCES, FIRST and SEED 007_model.pl
+#                           SEQUENCES, FIRST and SEED 007_model.pl, SHAPES and SEED 012_shapes.pl
 # Ends with "tap: N passed, M failed". Logs of a failed run stay in build/tap-logs.
 set -euo pipefail
 
@@ -38,7 +38,7 @@ beside=()
 result=0
 "${as_user[@]}" env HOME="$work" PATH="$bindir:$PATH" PERL5LIB="$work:$pgxs/../test/perl" PG_REGRESS="$pgxs/../test/regress/pg_regress" \
     TESTDIR="$work" TESTDATADIR="$work/tmp_check" TESTLOGDIR="$work/tmp_check/log" \
-    PG_TEST_TIMEOUT_DEFAULT="${PG_TEST_TIMEOUT_DEFAULT:-30}" KILLS="${KILLS:-50}" SEED="${SEED:-}" SEQUENCES="${SEQUENCES:-}" FIRST="${FIRST:-}" \
+    PG_TEST_TIMEOUT_DEFAULT="${PG_TEST_TIMEOUT_DEFAULT:-30}" KILLS="${KILLS:-50}" SEED="${SEED:-}" SEQUENCES="${SEQUENCES:-}" SHAPES="${SHAPES:-}" FIRST="${FIRST:-}" \
     prove --verbose --timer "${beside[@]}" "${files[@]}" 2>&1 | tee "$output" | grep --line-buffered -v '^ok [0-9]' || result=1
 
 passed=$(grep -cE '^ok [0-9]' "$output" || true)

@@ -182,7 +182,7 @@ walk() {
     read -r id syncs < <(sql -F ' ' <<END
 SET client_min_messages = warning;
 SELECT syncs FROM bench.wal \\gset
-SELECT bbm.queue('$1 $2', 'keys', command => 'UPDATE keys SET a = a', scope_to => '$3', batch_size => $4,
+SELECT bbm.queue('$1 $2', 'keys', command => 'UPDATE keys SET a = a WHERE $3', batch_size => $4,
     sub_batch_size => $5), :syncs;
 END
     )
@@ -205,7 +205,7 @@ walk_here() {
     sql <<END | grep .
 SET client_min_messages = warning;
 SET bbm.max_workers = 0;
-SELECT bbm.queue('$1 $2', 'keys', command => 'UPDATE keys SET a = a', scope_to => 'a < 0', batch_size => 10000,
+SELECT bbm.queue('$1 $2', 'keys', command => 'UPDATE keys SET a = a WHERE a < 0', batch_size => 10000,
     sub_batch_size => $3) AS id \\gset
 CALL bbm.run(:id);
 SELECT '$1_ms', $2, bench.ms(min(started_at), bench.finished_at(:id)) FROM bbm.jobs WHERE migration_id = :id

@@ -78,7 +78,8 @@ void fail(const JobRun &run, const Failure &failure, Range tried) {
 // After every job that succeeded. The user's own CALL counts as well: it shows what the work costs.
 void optimize_batch_size(const Migration &migration) {
     const bool is_last = migration.range && same_key(migration.frontier, migration.range->max);
-    if (!pg::settings().optimize_batches || is_last) // no job will take the size
+    const bool is_fixed = migration.pace.batch_size_given && migration.pace.job_interval == 0;
+    if (!pg::settings().optimize_batches || is_fixed || is_last) // no job will take another size
         return;
     const auto &samples = store::newest_samples(migration.id, pg::current_arena());
     const auto change = next_batch_size(migration.pace, {samples.data(), samples.size()});

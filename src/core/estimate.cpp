@@ -81,16 +81,16 @@ double relative_error(const Tally &tally, bool is_counted) {
 // Half as fast is as far away as twice as fast; a difference would go below zero where samples differ much.
 TimeRange around(double mean, double error) { return {whole(mean / (1 + error)), whole(mean * (1 + error))}; }
 
-struct Walk {
+struct Journey {
     double keys;
     double us_per_key;
     double pause_per_key;
 };
 
-double job_time(const Walk &walk, double keys) { return keys * (walk.us_per_key + walk.pause_per_key); }
+double job_time(const Journey &walk, double keys) { return keys * (walk.us_per_key + walk.pause_per_key); }
 
 // All jobs of one size. Only an interval makes the last one as long as the others.
-double time_at(const Walk &walk, const Pace &pace, double keys) {
+double time_at(const Journey &walk, const Pace &pace, double keys) {
     if (pace.job_interval == 0)
         return job_time(walk, keys);
     const double job = job_time(walk, std::min<double>(pace.batch_size, keys));
@@ -98,7 +98,7 @@ double time_at(const Walk &walk, const Pace &pace, double keys) {
 }
 
 // The optimizer finds its size in the first jobs; all others have that one.
-double time_optimized(const Walk &walk, Pace pace) {
+double time_optimized(const Journey &walk, Pace pace) {
     double left = walk.keys, time = 0;
     for (int step = 0; step < kMostSteps && left > pace.batch_size; ++step) {
         const JobSample sample = {whole(job_time(walk, pace.batch_size)), pace.batch_size};
@@ -198,7 +198,7 @@ Projection project(const Tally &tally, const Total &total, const Pace &pace) {
     const double batch = std::min<double>(pace.batch_size, keys);
     const double error = relative_error(tally, total.is_counted);
     const double pause = us_per_key(tally, pace.pause) - mean;
-    const Walk quick = {keys, mean / (1 + error), pause}, slow = {keys, mean * (1 + error), pause};
+    const Journey quick = {keys, mean / (1 + error), pause}, slow = {keys, mean * (1 + error), pause};
     Projection result = {};
     result.rows = std::llround(static_cast<double>(tally.sum.rows) * scale);
     result.jobs = whole(std::ceil(keys / std::max(pace.batch_size, 1)));

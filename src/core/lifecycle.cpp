@@ -90,6 +90,7 @@ constexpr Text kMigrationEventNames[] = {"pause", "resume",   "finish",  "fail",
 constexpr Text kJobStatusNames[] = {"pending", "running", "failed", "succeeded"};
 constexpr Text kJobEventNames[] = {"start", "take_over", "give_back", "succeed", "fail", "put_back", "mark_succeeded"};
 constexpr Text kOnDataErrorNames[] = {"fail", "quarantine"};
+constexpr Text kWalkNames[] = {"keys", "values", "blocks", "sweep"};
 
 } // namespace
 
@@ -118,8 +119,10 @@ Text name(MigrationEvent event) { return name_in(kMigrationEventNames, event); }
 Text name(JobStatus status) { return name_in(kJobStatusNames, status); }
 Text name(JobEvent event) { return name_in(kJobEventNames, event); }
 Text name(OnDataError choice) { return name_in(kOnDataErrorNames, choice); }
+Text name(Walk walk) { return name_in(kWalkNames, walk); }
 std::optional<MigrationStatus> parse_migration_status(Text word) { return parse_in<M>(kMigrationStatusNames, word); }
 std::optional<JobStatus> parse_job_status(Text word) { return parse_in<J>(kJobStatusNames, word); }
 std::optional<OnDataError> parse_on_data_error(Text word) { return parse_in<OnDataError>(kOnDataErrorNames, word); }
+std::optional<Walk> parse_walk(Text word) { return parse_in<Walk>(kWalkNames, word); }
 
 } // namespace bbm

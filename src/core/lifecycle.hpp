@@ -46,8 +46,10 @@ Text name(MigrationEvent event);
 Text name(JobStatus status);
 Text name(JobEvent event);
 Text name(OnDataError choice);
+Text name(Walk walk);
 std::optional<MigrationStatus> parse_migration_status(Text word);
 std::optional<JobStatus> parse_job_status(Text word);
 std::optional<OnDataError> parse_on_data_error(Text word);
+std::optional<Walk> parse_walk(Text word);
 
 } // namespace bbm

@@ -28,6 +28,14 @@ enum class MigrationStatus { paused, active, finished, failed, finalizing, final
 enum class JobStatus { pending, running, failed, succeeded };
 enum class OnDataError { fail, quarantine };
 
+// How a table is walked.
+enum class Walk {
+    keys,   // by a unique key: every row has one place
+    values, // by the distinct values of columns: all rows of a value belong to one range
+    blocks, // by ctid: only for commands that do no harm to a row that is met twice, and with a sweep behind it
+    sweep,  // by ctid, all at once: what is left
+};
+
 // How a migration wants to be walked and paced. Zero means: not given, bbm decides.
 struct Pace {
     Micros job_interval = 0;

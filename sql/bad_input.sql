@@ -67,7 +67,6 @@ SELECT bbm.queue('x', 'expression_key', 'id', command => 'UPDATE expression_key 
 
 -- Things that are not an ordinary table.
 CREATE MATERIALIZED VIEW t_matview AS SELECT * FROM t;
-CREATE TABLE parted (id int PRIMARY KEY, n int) PARTITION BY RANGE (id);
 CREATE TABLE parent (id int PRIMARY KEY, n int);
 CREATE TABLE child () INHERITS (parent);
 CREATE TEMP TABLE temporary (id int PRIMARY KEY, n int);
@@ -77,7 +76,6 @@ CREATE SERVER nowhere FOREIGN DATA WRAPPER nowhere;
 CREATE FOREIGN TABLE far (id int NOT NULL, n int) SERVER nowhere;
 SELECT bbm.queue('x', 't_view', command => 'UPDATE t_view SET n = 1'); \echo SQLSTATE :SQLSTATE
 SELECT bbm.queue('x', 't_matview', command => 'UPDATE t SET n = 1'); \echo SQLSTATE :SQLSTATE
-SELECT bbm.queue('x', 'parted', command => 'UPDATE parted SET n = 1'); \echo SQLSTATE :SQLSTATE
 SELECT bbm.queue('x', 'parent', command => 'UPDATE parent SET n = 1'); \echo SQLSTATE :SQLSTATE
 SELECT bbm.queue('x', 'temporary', command => 'UPDATE temporary SET n = 1'); \echo SQLSTATE :SQLSTATE
 SELECT bbm.queue('x', 'numbers', command => 'UPDATE t SET n = 1'); \echo SQLSTATE :SQLSTATE
@@ -236,5 +234,5 @@ DROP OWNED BY regress_bbm_plain, regress_bbm_user;
 DROP ROLE regress_bbm_plain, regress_bbm_user;
 DROP FOREIGN DATA WRAPPER nowhere CASCADE;
 DROP TABLE t, other, no_key, nullable_key, duplicate_key, partial_key, wide_key, deferred_key, expression_key,
-           parted, parent, temporary, ruled, replaced, silenced, secured CASCADE;
+           parent, temporary, ruled, replaced, silenced, secured CASCADE;
 DROP SEQUENCE numbers;

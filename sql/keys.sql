@@ -231,7 +231,7 @@ INSERT INTO life SELECT (ARRAY['a,b', '"q"', '\x', ''])[g % 4 + 1], date '2024-0
 SET datestyle = 'SQL, DMY';
 SELECT bbm.queue('life', 'life', cursor_columns => '{a,d,i}', command => 'UPDATE life SET n = n + 1 / by',
                  batch_min_value => ARRAY['"q"', '02/01/2024', '61'], batch_max_value => '{"a,b",03/01/2024,56}', batch_size => 16, sub_batch_size => 5) AS id \gset
-SELECT min_cursor, max_cursor, frontier FROM bbm.migration WHERE id = :id;
+SELECT min_cursor, max_cursor, frontier FROM bbm.migrations WHERE id = :id;
 SELECT regexp_replace(line, 'cost=.*', '') FROM bbm.explain(:id) AS line;
 -- A range by hand.
 SELECT rows_affected FROM bbm.run_batch(:id, ARRAY['"q"', '02/01/2024', '61'], ARRAY['"q"', '02/01/2024', '1']);

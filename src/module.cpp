@@ -242,11 +242,13 @@ Datum bbm_undefine(PG_FUNCTION_ARGS) {
 Datum bbm_queue(PG_FUNCTION_ARGS) {
     return bbm::pg::guarded([&] {
         bbm::QueueRequest request = request_at(fcinfo);
-        request.priority = integer_at(fcinfo, 15).value_or(0);
-        request.finish_within = interval_at(fcinfo, 16);
-        request.on_data_error = needed_text(fcinfo, 17, "on_data_error");
-        request.start = flag_at(fcinfo, 18);
-        request.if_not_exists = flag_at(fcinfo, 19);
+        request.workers = integer_at(fcinfo, 15);
+        request.priority = integer_at(fcinfo, 16).value_or(0);
+        request.finish_within = interval_at(fcinfo, 17);
+        request.on_data_error = needed_text(fcinfo, 18, "on_data_error");
+        request.start = flag_at(fcinfo, 19);
+        request.if_not_exists = flag_at(fcinfo, 20);
+        request.with_nulls = flag_at(fcinfo, 21);
         return Int64GetDatum(bbm::queue(request));
     });
 }
@@ -319,7 +321,8 @@ Datum bbm_alter(PG_FUNCTION_ARGS) {
     return bbm::pg::guarded([&] {
         const auto [id, next] = migration_at(fcinfo);
         bbm::alter(id, {integer_at(fcinfo, next), integer_at(fcinfo, next + 1), integer_at(fcinfo, next + 2),
-                        interval_at(fcinfo, next + 3), interval_at(fcinfo, next + 4), integer_at(fcinfo, next + 5)});
+                        interval_at(fcinfo, next + 3), interval_at(fcinfo, next + 4), integer_at(fcinfo, next + 5),
+                        integer_at(fcinfo, next + 6)});
         return nothing();
     });
 }
@@ -396,7 +399,8 @@ Datum bbm_run_batch(PG_FUNCTION_ARGS) {
     return bbm::pg::guarded([&] {
         const auto [id, next] = migration_at(fcinfo);
         const bbm::RunBatch ran =
-            bbm::run_batch(id, any_at(fcinfo, next), any_at(fcinfo, next + 1), flag_at(fcinfo, next + 2));
+            bbm::run_batch(id, any_at(fcinfo, next), any_at(fcinfo, next + 1), flag_at(fcinfo, next + 2),
+                           given(fcinfo, next + 3) ? table_at(fcinfo, next + 3) : 0);
         return row_result(fcinfo, {column(ran.rows_affected), span_column(ran.duration), column(ran.wal_bytes)});
     });
 }

@@ -16,8 +16,9 @@
 #include "pg/workers.hpp"
 #include "store/jobs.hpp"
 #include "store/migrations.hpp"
+#include "store/parts.hpp"
 #include "store/work.hpp"
-#include "worker/session.hpp"
+#include "worker/parts.hpp"
 #include "worker/sub_batch.hpp"
 
 #include <algorithm>
@@ -145,6 +146,7 @@ void alter(std::int64_t id, const PaceChange &change) {
     check_positive("batch_size", change.batch_size);
     check_positive("sub_batch_size", change.sub_batch_size);
     check_positive("max_batch_size", change.max_batch_size);
+    check_positive("workers", change.workers);
     check_duration("job_interval", change.job_interval);
     check_duration("pause", change.pause);
     const Migration migration = lock_current(id);
@@ -158,7 +160,7 @@ void alter(std::int64_t id, const PaceChange &change) {
     if (change.max_batch_size && !change.batch_size)
         pace.batch_size = std::min(pace.batch_size, *change.max_batch_size);
     check_sizes(pace.batch_size_given ? pace.batch_size : 0, pace.sub_batch_size, pace.max_batch_size);
-    store::set_pace(id, pace, change.priority);
+    store::set_pace(id, pace, change.priority, change.workers);
     store::record_event(migration, "alter", {}, name(migration.status));
     pg::start_scheduler_at_commit();
 }
@@ -166,44 +168,50 @@ void alter(std::int64_t id, const PaceChange &change) {
 namespace {
 
 // Where the next sub-batch begins: in a job that is not done, else behind the last one.
-std::optional<pg::NextRange> next_sub_batch(const Migration &migration, const pg::KeyQueries &queries) {
+std::optional<pg::NextRange> next_sub_batch(const Migration &migration, const Part &part, const Job *job,
+                                            const pg::KeyQueries &queries) {
     const Arena arena = pg::current_arena();
-    const auto target = pg::settings().target_sub_batch_time();
-    const auto &jobs = store::unfinished_jobs(migration.id, arena);
-    if (!jobs.empty()) {
-        const Job &job = jobs.front();
-        return pg::find_next_range(queries, lower_bound(job), job.range.max, job.sub_batch_size, arena);
-    }
-    if (!migration.range)
-        return std::nullopt;
-    const pg::Lower lower = migration.frontier.empty() ? pg::Lower{LowerBound::inclusive, migration.range->min}
-                                                       : pg::Lower{LowerBound::exclusive, migration.frontier};
-    const int keys = std::min(first_sub_batch_size(migration.pace, target), migration.pace.batch_size);
-    return pg::find_next_range(queries, lower, migration.range->max, keys, arena);
+    if (job != nullptr)
+        return pg::find_next_range(queries, lower_bound(*job), job->range.max, job->sub_batch_size, arena);
+    const pg::Lower lower = part.frontier.empty() ? pg::Lower{LowerBound::inclusive, part.range->min}
+                                                  : pg::Lower{LowerBound::exclusive, part.frontier};
+    const int first = first_sub_batch_size(migration.pace, pg::settings().target_sub_batch_time());
+    return pg::find_next_range(queries, lower, part.range->max, std::min(first, migration.pace.batch_size), arena);
 }
 
-Text explain_as_owner(const Migration &migration) {
-    if (pg::table_name(migration.table_oid).empty())
+Text explain_part(const Migration &migration, const Part &part, const Job *job) {
+    if (pg::table_name(part.table_oid).empty())
         pg::raise(Refusal{
             "42P01",
-            pg::format("table %s of %s does not exist any more", migration.table_name.data(), label(migration).data()),
+            pg::format("table %s of %s does not exist any more", part.table_name.data(), label(migration).data()),
             {},
             {}});
-    pg::raise_if(pg::check_table(migration.table_oid));
-    const pg::TableKey key = key_of(migration);
+    const pg::TableKey key = key_of(part);
     pg::KeyQueries queries;
-    pg::prepare_key_queries(queries, pg::table_name(migration.table_oid), key);
-    const auto next = next_sub_batch(migration, queries);
+    pg::prepare_key_queries(queries, walked_table(migration, part), key);
+    const auto next = next_sub_batch(migration, part, job, queries);
     pg::release_key_queries(queries);
     if (!next)
         return pg::format("%s: no key is left to handle", label(migration).data());
     const char *how = migration.has_placeholders ? "its parameters are" : "bbm adds the range of";
-    const Text plan = pg::explain(command_of(migration, key), next->range);
+    const Text scope = condition_of(migration, part);
+    const pg::RangeCommand command = command_of(migration, part, key);
+    const Text plan = pg::explain(command, next->range);
     return pg::format("Statement: %.*s\nScope: %s\nNext sub-batch: %s \"%s\" from %s to %s\n%s",
-                      pg::width(migration.statement), migration.statement.data(),
-                      migration.scope_to.empty() ? "all rows" : migration.scope_to.data(), how,
+                      pg::width(command.text), command.text.data(), scope.empty() ? "all rows" : scope.data(), how,
                       pg::key_text(key.names).data(), pg::key_text(next->range.min).data(),
                       pg::key_text(next->range.max).data(), plan.data());
+}
+
+Text explain_as_owner(const Migration &migration) {
+    const Arena arena = pg::current_arena();
+    const auto &jobs = store::unfinished_jobs(migration.id, arena);
+    const Job *job = jobs.empty() ? nullptr : &jobs.front();
+    const auto part =
+        job == nullptr ? store::next_uncut_part(migration.id, arena) : store::load_part(job->part_id, arena);
+    if (!part)
+        return pg::format("%s: no key is left to handle", label(migration).data());
+    return explain_part(migration, *part, job);
 }
 
 } // namespace

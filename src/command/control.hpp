@@ -26,6 +26,7 @@ struct PaceChange {
     std::optional<Micros> job_interval;
     std::optional<Micros> pause;
     std::optional<int> priority;
+    std::optional<int> workers;
 };
 void alter(std::int64_t id, const PaceChange &change);
 

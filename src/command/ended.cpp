@@ -10,6 +10,7 @@
 #include "pg/workers.hpp"
 #include "store/job_classes.hpp"
 #include "store/migrations.hpp"
+#include "worker/parts.hpp"
 
 namespace bbm {
 
@@ -32,18 +33,16 @@ void check_ended(const Migration &migration) {
 }
 
 // The table, its key and what the command means may have changed since. Looking runs functions of the owner's, with his
-// rights. How many rows it will be.
-std::int64_t look_again(Migration &migration) {
+// rights.
+Vector<Part> &look_again(Migration &migration) {
     Planned planned = {migration, {}, {}};
     Migration &now = planned.migration;
-    pg::raise_if(pg::check_table(now.table_oid));
-    pg::raise_if(pg::find_key(now.table_oid, now.cursor_columns, planned.key));
+    pg::raise_if(find_key(now.table_oid, Walk::keys, now.cursor_columns, planned.key));
     now.table_name = pg::table_name(now.table_oid);
     now.table_root = pg::table_root(now.table_oid);
-    now.cursor_types = planned.key.type_names;
     check_plan(planned);
     migration = now;
-    return estimated_rows(now, planned.key);
+    return *planned.parts;
 }
 
 // Only what the caller may remove; migrations of other roles keep their own definition.
@@ -58,12 +57,13 @@ std::int64_t requeue(std::int64_t id, Text reason) {
     check_ended(old);
     store::NewMigration fresh = store::copy_of(old, pg::current_arena());
     Migration &next = fresh.migration;
-    fresh.total_rows = pg::as_role(old.owner_oid, old.search_path, [&] { return look_again(next); });
+    auto &parts = *pg::as_role(old.owner_oid, old.search_path, [&] { return &look_again(next); });
+    fresh.total_rows = estimated_rows(parts);
     next.generation = old.generation + 1;
-    next.status = next.range ? MigrationStatus::active : MigrationStatus::finished;
+    next.status = has_rows(parts) ? MigrationStatus::active : MigrationStatus::finished;
     fresh.reason = reason;
     store::retire(id);
-    const std::int64_t number = store::insert_migration(fresh);
+    const std::int64_t number = insert_with_parts(fresh, parts);
     pg::report(pg::Level::notice, pg::format("queued %s as number %lld, generation %d", label(next).data(),
                                              static_cast<long long>(number), next.generation));
     pg::start_scheduler_at_commit();

@@ -15,7 +15,7 @@
 #include "pg/range_command.hpp"
 #include "pg/report.hpp"
 #include "pg/settings.hpp"
-#include "worker/session.hpp"
+#include "worker/parts.hpp"
 
 #include <algorithm>
 
@@ -40,6 +40,7 @@ pg::KeyQueries key_queries;
 
 struct Sampling {
     const Migration &migration;
+    const Part &part;
     KeyWalk counted; // what the batch size counts
     Micros deadline; // by the stopwatch
     Micros sample_time;
@@ -62,7 +63,7 @@ std::optional<Trial> try_sub_batch(const Sampling &s, pg::Lower lower, Key upper
     const Arena arena = pg::current_arena();
     std::optional<Trial> trial;
     pg::rolled_back([&] {
-        const std::int64_t size = pg::size_in_bytes(s.migration.table_oid), wal = pg::wal_bytes();
+        const std::int64_t size = pg::size_in_bytes(s.part.table_oid), wal = pg::wal_bytes();
         const Micros start = pg::stopwatch();
         const auto next = pg::find_next_range(key_queries, lower, upper, keys, arena);
         if (!next)
@@ -73,7 +74,7 @@ std::optional<Trial> try_sub_batch(const Sampling &s, pg::Lower lower, Key upper
                        .changes = rows > 0 ? 1 : 0,
                        .work = pg::stopwatch() - start,
                        .wal_bytes = pg::wal_bytes() - wal,
-                       .growth_bytes = pg::size_in_bytes(s.migration.table_oid) - size}};
+                       .growth_bytes = pg::size_in_bytes(s.part.table_oid) - size}};
     });
     return trial;
 }
@@ -165,7 +166,7 @@ void sample_in_order(Sampling &s, Range range) {
 }
 
 void sample(Sampling &s) {
-    const Range &range = *s.migration.range;
+    const Range &range = *s.part.range;
     (void)try_sub_batch(s, {LowerBound::inclusive, range.min}, range.max, std::min(kWarmUpKeys, s.size.keys));
     if (const auto whole = integer_stretch(range))
         sample_evenly(s, *whole);
@@ -174,12 +175,12 @@ void sample(Sampling &s) {
 }
 
 std::int64_t keys_by_samples(const Sampling &s, Stretch whole) {
-    return std::min(total_keys(s.coverage, whole), pg::size_in_bytes(s.migration.table_oid) / kSmallestRow);
+    return std::min(total_keys(s.coverage, whole), pg::size_in_bytes(s.part.table_oid) / kSmallestRow);
 }
 
 // Statistics know the whole table best. What a condition or a bound leaves of it, samples know better.
 void settle_total(const Sampling &s, Estimate &result) {
-    const auto whole = integer_stretch(*s.migration.range);
+    const auto whole = integer_stretch(*s.part.range);
     const bool is_part = !s.counted.scope.empty() || is_bounded(s.migration);
     result.keys = s.tally.sum.keys;
     result.based_on = "counted";
@@ -190,36 +191,71 @@ void settle_total(const Sampling &s, Estimate &result) {
     result.keys = std::max(result.keys, by_samples ? keys_by_samples(s, *whole) : s.expected);
 }
 
-Sampling prepare(const Migration &migration, Micros max_time) {
-    pg::lock_table_for_writing(migration.table_oid);
-    const pg::TableKey key = key_of(migration);
-    pg::prepare_command(command_of(migration, key));
-    pg::prepare_key_queries(key_queries, migration.table_name, key);
-    KeyWalk walk = pg::walk_of(migration.table_name, key);
+Sampling prepare(const Migration &migration, const Part &part, Micros max_time) {
+    pg::lock_table_for_writing(part.table_oid);
+    const pg::TableKey key = key_of(part);
+    const Text table = walked_table(migration, part);
+    pg::prepare_command(command_of(migration, part, key));
+    pg::prepare_key_queries(key_queries, table, key);
+    KeyWalk walk = pg::walk_of(table, key);
     if (counts_filtered_rows(migration))
-        walk.scope = migration.scope_to;
+        walk.scope = condition_of(migration, part);
     const int first_size = first_sub_batch_size(migration.pace, pg::settings().target_sub_batch_time());
     return {.migration = migration,
+            .part = part,
             .counted = walk,
             .deadline = pg::stopwatch() + max_time,
             .sample_time = max_time / kFewestSamples,
             .size = {first_size, 0},
-            .expected =
-                pg::estimated_rows(walk, migration.table_oid, is_bounded(migration) ? &*migration.range : nullptr)};
+            .expected = pg::estimated_rows(walk, part.table_oid, is_bounded(migration) ? &*part.range : nullptr)};
 }
 
-Estimate measure(const Migration &migration, Micros max_time) {
+// Of several parts the largest is sampled, for all of them.
+struct Chosen {
+    const Part *part = nullptr;
+    std::int64_t bytes = 0;
+    std::int64_t bytes_of_all = 0;
+    int others = 0; // with rows
+};
+
+Chosen choose_part(const Vector<Part> &parts) {
+    Chosen chosen;
+    for (const Part &part : parts) {
+        if (!part.range)
+            continue;
+        const std::int64_t bytes = pg::size_in_bytes(part.table_oid);
+        chosen.bytes_of_all += bytes;
+        chosen.others += chosen.part != nullptr;
+        if (chosen.part == nullptr || bytes > chosen.bytes) {
+            chosen.part = &part;
+            chosen.bytes = bytes;
+        }
+    }
+    return chosen;
+}
+
+void add_other_parts(const Chosen &chosen, Estimate &result) {
+    if (chosen.others == 0 || chosen.bytes == 0)
+        return;
+    const double share = static_cast<double>(chosen.bytes_of_all) / static_cast<double>(chosen.bytes);
+    result.keys = static_cast<std::int64_t>(static_cast<double>(result.keys) * share);
+    result.based_on = "samples";
+}
+
+Estimate measure(const Migration &migration, const Vector<Part> &parts, Micros max_time) {
     Estimate result = {"counted", 0, migration.pace.batch_size, {}, {}};
-    if (!migration.range)
+    const Chosen chosen = choose_part(parts);
+    if (chosen.part == nullptr)
         return result;
     pg::with_owners_settings(migration.search_path, pg::settings().lock_timeout(), [&] {
-        Sampling sampling = prepare(migration, max_time);
+        Sampling sampling = prepare(migration, *chosen.part, max_time);
         sample(sampling);
         settle_total(sampling, result);
         result.tally = sampling.tally;
     });
     pg::release_command();
     pg::release_key_queries(key_queries);
+    add_other_parts(chosen, result);
     const bool is_optimized = pg::settings().optimize_batches;
     result.all = project(result.tally, {result.keys, result.based_on == "counted", is_optimized}, migration.pace);
     return result;
@@ -245,14 +281,14 @@ Estimate estimate(const QueueRequest &request, std::optional<Micros> max_time) {
     check_session("bbm.estimate()");
     Planned planned = plan_migration(request);
     check_plan(planned);
-    return measure(planned.migration, *max_time);
+    return measure(planned.migration, *planned.parts, *max_time);
 }
 
-Pace pace_to_finish_within(const Migration &migration, Micros limit) {
+Pace pace_to_finish_within(const Migration &migration, const Vector<Part> &parts, Micros limit) {
     check_session("finish_within");
     Migration paced = migration;
     paced.pace.batch_size_given = true; // its jobs will count what the filter lets pass
-    const Estimate found = measure(paced, kPaceTime);
+    const Estimate found = measure(paced, parts, kPaceTime);
     Pace pace = migration.pace;
     if (found.tally.sum.keys == 0)
         return pace; // nothing to rest from

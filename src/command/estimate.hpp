@@ -18,6 +18,6 @@ struct Estimate {
 Estimate estimate(const QueueRequest &request, std::optional<Micros> max_time);
 
 // The migration's pace, made as gentle as the limit allows. Raises 22023 where it cannot be done in that time.
-Pace pace_to_finish_within(const Migration &migration, Micros limit);
+Pace pace_to_finish_within(const Migration &migration, const Vector<Part> &parts, Micros limit);
 
 } // namespace bbm

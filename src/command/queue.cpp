@@ -7,6 +7,7 @@
 #include "core/keyset.hpp"
 #include "core/lifecycle.hpp"
 #include "core/optimizer.hpp"
+#include "core/sql_text.hpp"
 #include "pg/catalog.hpp"
 #include "pg/identity.hpp"
 #include "pg/key_query.hpp"
@@ -16,7 +17,10 @@
 #include "pg/settings.hpp"
 #include "pg/workers.hpp"
 #include "store/job_classes.hpp"
-#include "store/migrations.hpp"
+#include "store/parts.hpp"
+#include "worker/parts.hpp"
+
+#include <algorithm>
 
 namespace bbm {
 
@@ -49,6 +53,7 @@ void check_numbers(const QueueRequest &request) {
     check_positive("batch_size", request.batch_size);
     check_positive("sub_batch_size", request.sub_batch_size);
     check_positive("max_batch_size", request.max_batch_size);
+    check_positive("workers", request.workers);
     check_duration("job_interval", request.job_interval);
     check_duration("pause", request.pause);
     if (request.finish_within && *request.finish_within <= 0)
@@ -68,13 +73,18 @@ void check_numbers(const QueueRequest &request) {
                      "Available strategies: primary_key.");
 }
 
+// Of a partitioned table that has no key of its own, the first leaf tells what its leaves are walked by.
 pg::TableKey find_key(const QueueRequest &request) {
     Key wanted = request.cursor_columns;
     if (wanted.empty() && !request.column_name.empty())
         wanted = single(request.column_name);
     pg::TableKey key;
-    pg::raise_if(pg::check_table(request.table));
-    pg::raise_if(pg::find_key(request.table, wanted, key));
+    const Refusal refusal = find_key(request.table, Walk::keys, wanted, key);
+    if (refusal && pg::kind_of_table(request.table) == pg::TableKind::partitioned)
+        for (const std::uint32_t leaf : pg::leaves_of(request.table, pg::current_arena()))
+            if (!find_key(leaf, Walk::keys, wanted, key))
+                return key;
+    pg::raise_if(refusal);
     return key;
 }
 
@@ -118,17 +128,13 @@ Text render_statement(const QueueRequest &request, const store::JobClass &job_cl
     return view(statement);
 }
 
-// What follows a condition must not stand in a comment at its end.
-const char *end_of(Text condition) { return condition.find("--") == Text::npos ? "" : "\n"; }
-
 // Both conditions hold: that of the job class and that of this migration.
 Text combine_scopes(Text of_class, Text of_request) {
     if (of_class.empty() || of_request.empty())
         return of_class.empty() ? of_request : of_class;
     pg::check_condition(of_class); // each on its own: together they may be another condition
     pg::check_condition(of_request);
-    return pg::format("(%.*s%s) AND (%.*s%s)", pg::width(of_class), of_class.data(), end_of(of_class),
-                      pg::width(of_request), of_request.data(), end_of(of_request));
+    return both_conditions(of_class, of_request, pg::current_arena());
 }
 
 // The cheap questions first: what follows analyses and plans the command as the caller.
@@ -166,7 +172,8 @@ Migration describe(const QueueRequest &request, const pg::TableKey &key) {
     m.column_name = column_name(request, key);
     m.job_arguments = request.job_arguments;
     m.cursor_columns = key.names;
-    m.cursor_types = key.type_names;
+    m.batching_strategy = request.batching_strategy;
+    m.workers = request.workers.value_or(1);
     m.table_root = pg::table_root(request.table);
     m.given = given_range(request, key);
     m.on_data_error = parse_on_data_error(request.on_data_error).value_or(OnDataError::fail);
@@ -179,8 +186,8 @@ Migration describe(const QueueRequest &request, const pg::TableKey &key) {
     return m;
 }
 
-MigrationStatus first_status(const Migration &migration, bool start) {
-    if (!migration.range)
+MigrationStatus first_status(const Vector<Part> &parts, bool start) {
+    if (!has_rows(parts))
         return MigrationStatus::finished;
     return start ? MigrationStatus::active : MigrationStatus::paused;
 }
@@ -259,23 +266,26 @@ void check_duration(Text what, std::optional<Micros> value) {
         refuse_value(pg::format("%s must not be negative", what.data()));
 }
 
-std::optional<Range> find_range(const Migration &migration, const pg::TableKey &key) {
-    const auto whole = pg::find_whole_range(pg::table_name(migration.table_oid), key, pg::current_arena());
-    if (!whole)
-        return std::nullopt;
-    const Range &given = migration.given;
-    const Range range = {given.min.empty() ? whole->min : given.min, given.max.empty() ? whole->max : given.max};
-    if (pg::is_ordered(range.min, range.max, key))
-        return range;
-    if (!given.min.empty() && !given.max.empty())
-        refuse_value("batch_min_value must not be greater than batch_max_value");
-    return std::nullopt; // the given bound lies beyond all rows
+bool has_rows(const Vector<Part> &parts) {
+    return std::any_of(parts.begin(), parts.end(), [](const Part &part) { return part.range.has_value(); });
 }
 
-std::int64_t estimated_rows(const Migration &migration, const pg::TableKey &key) {
-    const bool is_bounded = migration.range && (!migration.given.min.empty() || !migration.given.max.empty());
-    return pg::estimated_rows(pg::walk_of(pg::table_name(migration.table_oid), key, migration.scope_to),
-                              migration.table_oid, is_bounded ? &*migration.range : nullptr);
+std::int64_t estimated_rows(const Vector<Part> &parts) {
+    std::int64_t rows = 0;
+    for (const Part &part : parts) {
+        if (part.total_rows < 0)
+            return -1;
+        rows += part.total_rows;
+    }
+    return rows;
+}
+
+std::int64_t insert_with_parts(const store::NewMigration &fresh, Vector<Part> &parts) {
+    const std::int64_t id = store::insert_migration(fresh);
+    if (id != 0)
+        for (Part &part : parts)
+            store::insert_part(id, part);
+    return id;
 }
 
 Planned plan_migration(const QueueRequest &request) {
@@ -291,9 +301,15 @@ Planned plan_migration(const QueueRequest &request) {
 
 void check_plan(Planned &planned) {
     Migration &migration = planned.migration;
+    const Range &given = migration.given;
+    if (!given.min.empty() && !given.max.empty() && !pg::is_ordered(given.min, given.max, planned.key))
+        refuse_value("batch_min_value must not be greater than batch_max_value");
     migration.has_placeholders =
         check_command_text({migration.statement, migration.table_oid, planned.key, migration.scope_to});
-    migration.range = find_range(migration, planned.key);
+    const pg::TableKind kind = pg::kind_of_table(migration.table_oid);
+    migration.walks_leaves = !migration.has_placeholders &&
+                             (kind == pg::TableKind::partitioned || kind == pg::TableKind::parent);
+    planned.parts = &plan_parts(migration, planned.key, pg::current_arena());
 }
 
 std::int64_t queue(const QueueRequest &request) {
@@ -305,10 +321,10 @@ std::int64_t queue(const QueueRequest &request) {
         return already_queued(request, migration, *existing);
     check_plan(planned);
     if (request.finish_within)
-        migration.pace = pace_to_finish_within(migration, *request.finish_within);
-    migration.status = first_status(migration, request.start);
-    const std::int64_t id = store::insert_migration({migration, planned.operation_name, request.batching_strategy,
-                                                     request.priority, estimated_rows(migration, planned.key), {}});
+        migration.pace = pace_to_finish_within(migration, *planned.parts, *request.finish_within);
+    migration.status = first_status(*planned.parts, request.start);
+    const std::int64_t id = insert_with_parts(
+        {migration, planned.operation_name, request.priority, estimated_rows(*planned.parts), {}}, *planned.parts);
     if (id == 0) // queued by somebody else in this moment
         return already_queued(request, migration, store::find_by_identity(identity).value_or(0));
     say_queued(migration, id);

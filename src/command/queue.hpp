@@ -2,7 +2,9 @@
 #pragma once
 
 #include "core/types.hpp"
+#include "pg/memory.hpp"
 #include "pg/table_key.hpp"
+#include "store/migrations.hpp"
 
 #include <optional>
 
@@ -25,11 +27,13 @@ struct QueueRequest {
     Text batch_max_value;
     Text batching_strategy;
     Key cursor_columns;
+    std::optional<int> workers = {};
     int priority = 0;
     std::optional<Micros> finish_within = {};
     Text on_data_error = "fail";
     bool start = true;
     bool if_not_exists = false;
+    bool with_nulls = false;
 };
 
 // The id of the migration. Everything that can be wrong is found here, and then nothing is stored.
@@ -40,16 +44,17 @@ struct Planned {
     Migration migration;
     pg::TableKey key;
     Text operation_name;
+    Vector<Part> *parts = nullptr; // from check_plan()
 };
 Planned plan_migration(const QueueRequest &request);
-// Raises the rest, and finds the range.
+// Raises the rest, and finds the parts with their ranges.
 void check_plan(Planned &planned);
 
-// The keys that a migration has to handle, or nothing: those of its table now, within the bounds that were given.
-std::optional<Range> find_range(const Migration &migration, const pg::TableKey &key);
-
-// How many rows that will be, by the planner's estimate; negative while nobody has analysed the table.
-std::int64_t estimated_rows(const Migration &migration, const pg::TableKey &key);
+bool has_rows(const Vector<Part> &parts);
+// How many that will be, by the planner's estimate; negative while nobody has analysed one of the tables.
+std::int64_t estimated_rows(const Vector<Part> &parts);
+// Stores the migration with its parts; 0 if one with that identity exists.
+std::int64_t insert_with_parts(const store::NewMigration &fresh, Vector<Part> &parts);
 
 struct DefineRequest {
     Text name;

@@ -15,8 +15,9 @@
 #include "pg/report.hpp"
 #include "pg/settings.hpp"
 #include "store/migrations.hpp"
+#include "store/parts.hpp"
 #include "store/quarantine.hpp"
-#include "worker/session.hpp"
+#include "worker/parts.hpp"
 
 namespace bbm {
 
@@ -59,9 +60,9 @@ void run_measured(Range range, RunBatch &sum) {
 }
 
 // In the transaction that they leave the quarantine in; whoever else comes finds them gone.
-int run_quarantined(const Migration &migration, Range range, const pg::TableKey &key, RunBatch &sum) {
+int run_quarantined(const Part &part, std::int64_t migration, Range range, const pg::TableKey &key, RunBatch &sum) {
     int rows = 0;
-    for (const store::Quarantined &row : store::lock_quarantined(migration.id, pg::current_arena())) {
+    for (const store::Quarantined &row : store::lock_quarantined(migration, part.id, pg::current_arena())) {
         if (!is_within(row.key, range, key))
             continue;
         run_measured({row.key, row.key}, sum);
@@ -80,23 +81,37 @@ void keep_account(const Migration &migration, Range range, int rows, const RunBa
     store::record_event(migration, "run_batch", {.reason = reason}, name(migration.status));
 }
 
+// The one that the table is, or the only one.
+Part find_part(const Migration &migration, std::uint32_t table) {
+    const auto &parts = store::parts_of(migration.id, pg::current_arena());
+    for (const Part &part : parts)
+        if (part.table_oid == table || (table == 0 && parts.size() == 1))
+            return part;
+    if (table != 0)
+        pg::raise(Refusal{"22023", pg::format("table %s is not walked by %s", pg::table_name(table).data(),
+                                              label(migration).data()), {}, {}});
+    pg::raise(Refusal{"22004", pg::format("%s walks several tables", label(migration).data()),
+                      "A key may stand in more than one of them.",
+                      "Name one with part => '...'; they are in bbm.parts."});
+}
+
 } // namespace
 
-RunBatch run_batch(std::int64_t id, Text min, Text max, bool is_dry_run) {
+RunBatch run_batch(std::int64_t id, Text min, Text max, bool is_dry_run, std::uint32_t table) {
     check_session("bbm.run_batch()");
     check_is_owner(require(id));
     const Migration migration = is_dry_run ? require(id) : lock_current(id);
-    const pg::TableKey key = key_of(migration);
+    const Part part = find_part(migration, table);
+    const pg::TableKey key = key_of(part);
     const Range range = read_range(min, max, key);
     RunBatch sum;
     pg::with_owners_settings(migration.search_path, pg::settings().lock_timeout(), [&] {
-        pg::lock_table_for_writing(migration.table_oid);
-        check_table_name(migration);
-        pg::prepare_command(command_of(migration, key));
+        pg::lock_table_for_writing(part.table_oid);
+        pg::prepare_command(command_of(migration, part, key));
         if (is_dry_run)
             pg::rolled_back([&] { run_measured(range, sum); });
         else
-            keep_account(migration, range, run_quarantined(migration, range, key, sum), sum);
+            keep_account(migration, range, run_quarantined(part, id, range, key, sum), sum);
     });
     pg::release_command();
     return sum;

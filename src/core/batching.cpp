@@ -18,6 +18,11 @@ constexpr int kLargestBatch = 2'000'000; // GitLab's upper limit
 // Half the weight to the newest sample: the size reacts after one sub-batch and still forgets a single hiccup in three.
 constexpr double kNewestWeight = 0.5;
 constexpr double kLargestGrowth = 2.0;
+// Jobs that each worker gets of a part: when the first of them has nothing left to do, the others have a quarter of their
+// share at the most.
+constexpr int kSharesOfAWorker = 4;
+// Less is not worth a worker of its own.
+constexpr std::int64_t kSmallestShare = 1'000;
 constexpr double kOvershoot = 5.0;
 constexpr int kOvershootDivisor = 10;
 
@@ -51,6 +56,13 @@ SubBatchSize next_sub_batch_size(SubBatchSize current, SubBatchSample sample, co
 
 bool counts_filtered_rows(const Migration &migration) {
     return (migration.pace.batch_size_given || migration.pace.job_interval > 0) && !migration.scope_to.empty();
+}
+
+int share_of_batch(int batch_size, const Migration &migration, std::int64_t rows) {
+    if (migration.workers <= 1 || migration.pace.batch_size_given)
+        return batch_size;
+    const std::int64_t share = std::max<std::int64_t>(rows, 0) / (migration.workers * kSharesOfAWorker);
+    return static_cast<int>(std::min<std::int64_t>(batch_size, std::max(share, kSmallestShare)));
 }
 
 int within_cap(int keys, const Pace &pace) { return std::min(keys, cap(pace)); }

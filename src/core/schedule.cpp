@@ -24,10 +24,34 @@ bool table_busy(std::span<const Candidate> all, const Candidate &candidate) {
 // Nobody reports that a suspect has been cleared.
 constexpr Micros kLookAtSuspects = 100'000;
 
+struct Room {
+    int starts;
+    int most_starts;
+
+    bool is_full() const { return starts >= most_starts; }
+};
+
+// Workers beside the first one, of migrations that have one. A suspect runs alone.
+void choose_more(std::span<const Candidate> candidates, Micros now, Room &room, std::span<int> chosen) {
+    const auto firsts = static_cast<std::size_t>(room.starts);
+    for (std::size_t i = 0; i < candidates.size(); ++i) {
+        const Candidate &candidate = candidates[i];
+        const auto first_chosen = chosen.first(firsts);
+        const bool has_first = std::count(first_chosen.begin(), first_chosen.end(), static_cast<int>(i)) > 0;
+        if (candidate.is_suspect || candidate.is_held || candidate.due_at > now || table_busy(candidates, candidate))
+            continue;
+        if (candidate.live_workers == 0 && !has_first)
+            continue;
+        for (int more = candidate.live_workers + has_first; more < candidate.wanted_workers && !room.is_full(); ++more)
+            chosen[static_cast<std::size_t>(room.starts++)] = static_cast<int>(i);
+    }
+}
+
 } // namespace
 
 Schedule choose(std::span<const Candidate> candidates, Limits limits, Micros now, std::span<int> chosen) {
     Schedule schedule{0, kNever};
+    Room room = {0, std::min(limits.free_workers, static_cast<int>(chosen.size()))};
     int running = static_cast<int>(std::count_if(candidates.begin(), candidates.end(), [](const Candidate &one) {
         return one.live_workers > 0 && !one.is_held;
     }));
@@ -46,13 +70,14 @@ Schedule choose(std::span<const Candidate> candidates, Limits limits, Micros now
             schedule.wake_at = std::min(schedule.wake_at, now + kLookAtSuspects);
             continue;
         }
-        if (running >= limits.max_running || schedule.starts >= limits.free_workers ||
-            schedule.starts >= static_cast<int>(chosen.size()))
+        if (running >= limits.max_running || room.is_full())
             continue; // whoever leaves wakes the scheduler
-        chosen[static_cast<std::size_t>(schedule.starts++)] = static_cast<int>(i);
+        chosen[static_cast<std::size_t>(room.starts++)] = static_cast<int>(i);
         ++running;
         suspect_runs = suspect_runs || candidate.is_suspect;
     }
+    choose_more(candidates, now, room, chosen);
+    schedule.starts = room.starts;
     return schedule;
 }
 

@@ -49,6 +49,22 @@ struct Pace {
     bool operator==(const Pace &) const = default;
 };
 
+// One table that a migration walks, and how far it is cut into jobs: the migration's own table, or a leaf of it.
+struct Part {
+    std::int64_t id = 0;
+    std::uint32_t table_oid = 0;
+    Text table_name; // schema-qualified and quoted
+    Walk walk = Walk::keys;
+    bool is_only = false; // its own rows, not those of its children
+    Text condition;       // beside the migration's; empty for all rows
+    Key cursor_columns;
+    Key cursor_types;
+    Key table_file;             // what the table's file was; empty: not looked at yet
+    std::optional<Range> range; // nothing: it had no rows
+    Key frontier;               // the end of the last job that was cut; empty before the first
+    std::int64_t total_rows = -1; // an estimate; negative when unknown
+};
+
 struct Migration {
     std::int64_t id = 0;
     Text job_class_name;
@@ -61,11 +77,11 @@ struct Migration {
     Text statement;
     bool has_placeholders = false;
     Text scope_to;
-    Key cursor_columns;
-    Key cursor_types;
-    Range given; // batch_min_value and batch_max_value; empty where they were not given
-    std::optional<Range> range;
-    Key frontier; // empty before the first job
+    Text batching_strategy;
+    Key cursor_columns; // their names, as they are for all parts
+    Range given;        // batch_min_value and batch_max_value; empty where they were not given
+    bool walks_leaves = false; // one by one, and not the table as a whole
+    int workers = 1;           // jobs at once
     Pace pace;
     std::uint32_t owner_oid = 0;
     Text owner_name;
@@ -93,6 +109,7 @@ struct Counters {
 struct Job {
     std::int64_t id = 0;
     std::int64_t migration_id = 0;
+    std::int64_t part_id = 0;
     JobStatus status = JobStatus::pending;
     Range range;
     Key cursor; // empty before the first sub-batch

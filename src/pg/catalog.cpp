@@ -32,16 +32,17 @@ namespace {
 constexpr char kWrongObjectType[] = "42809";
 constexpr char kUndefinedTable[] = "42P01";
 
+// Of what is no table.
 const char *kind_name(char kind) {
     switch (kind) {
+    case RELKIND_RELATION:
+    case RELKIND_PARTITIONED_TABLE:
+    case RELKIND_FOREIGN_TABLE:
+        return nullptr;
     case RELKIND_VIEW:
         return "a view";
     case RELKIND_MATVIEW:
         return "a materialized view";
-    case RELKIND_FOREIGN_TABLE:
-        return "a foreign table";
-    case RELKIND_PARTITIONED_TABLE:
-        return "a partitioned table";
     case RELKIND_SEQUENCE:
         return "a sequence";
     case RELKIND_INDEX:
@@ -91,18 +92,37 @@ std::uint32_t table_root(std::uint32_t table) {
     return table;
 }
 
+Vector<std::uint32_t> &leaves_of(std::uint32_t table, Arena arena) {
+    auto &leaves = make<Vector<std::uint32_t>>(arena);
+    ListCell *cell;
+    foreach (cell, find_all_inheritors(table, NoLock, nullptr)) {
+        const char kind = get_rel_relkind(lfirst_oid(cell));
+        if (kind == RELKIND_RELATION || kind == RELKIND_FOREIGN_TABLE)
+            leaves.push_back(lfirst_oid(cell));
+    }
+    return leaves;
+}
+
+TableKind kind_of_table(std::uint32_t table) {
+    const char kind = get_rel_relkind(table);
+    if (kind == RELKIND_PARTITIONED_TABLE)
+        return TableKind::partitioned;
+    if (kind == RELKIND_FOREIGN_TABLE)
+        return TableKind::foreign;
+    if (kind != RELKIND_RELATION)
+        return TableKind::plain;
+    return find_inheritance_children(table, NoLock) != NIL ? TableKind::parent : TableKind::plain;
+}
+
 Refusal check_table(std::uint32_t table) {
     Relation relation = try_relation_open(table, AccessShareLock);
     if (relation == nullptr)
         return {kUndefinedTable, format("relation with OID %u does not exist", table), {}, {}};
     const char *name = RelationGetRelationName(relation);
     Refusal refusal;
-    if (relation->rd_rel->relkind == RELKIND_PARTITIONED_TABLE)
-        refusal = {kWrongObjectType, format("cannot queue a migration on \"%s\"", name), "It is a partitioned table.",
-                   "Queue the migration on each of its partitions."};
-    else if (relation->rd_rel->relkind != RELKIND_RELATION)
+    if (kind_name(relation->rd_rel->relkind) != nullptr)
         refusal = {kWrongObjectType, format("cannot queue a migration on \"%s\"", name),
-                   format("It is %s.", kind_name(relation->rd_rel->relkind)), "Name an ordinary table."};
+                   format("It is %s.", kind_name(relation->rd_rel->relkind)), "Name a table."};
     else if (IsCatalogRelation(relation) || IsToastRelation(relation))
         refusal = {kWrongObjectType, format("cannot queue a migration on \"%s\"", name), "It is a system catalog.", {}};
     else if (relation->rd_rel->relpersistence == RELPERSISTENCE_TEMP)
@@ -110,10 +130,6 @@ Refusal check_table(std::uint32_t table) {
                    format("cannot queue a migration on \"%s\"", name),
                    "It is a temporary table, which no other session can read.",
                    {}};
-    else if (has_subclass(table))
-        refusal = {kWrongObjectType, format("cannot queue a migration on \"%s\"", name),
-                   "Other tables inherit from it, so that its key is not unique.",
-                   "Queue the migration on tables without children."};
     relation_close(relation, AccessShareLock);
     return refusal;
 }

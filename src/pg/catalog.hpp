@@ -12,6 +12,17 @@ Text table_name(std::uint32_t table);
 // The topmost table that it is a partition or a child of, or itself; 0 if it is gone. Of several parents the first.
 std::uint32_t table_root(std::uint32_t table);
 
+// The tables with rows below it, itself included if it has rows of its own: partitions of partitions, children of children.
+// No locks: any of them may be gone when it is looked at.
+Vector<std::uint32_t> &leaves_of(std::uint32_t table, Arena arena);
+enum class TableKind {
+    plain,
+    partitioned,
+    parent, // other tables inherit from it
+    foreign,
+};
+TableKind kind_of_table(std::uint32_t table);
+
 // A reason why a table of this kind cannot be migrated, or nothing.
 Refusal check_table(std::uint32_t table);
 

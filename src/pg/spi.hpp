@@ -39,6 +39,11 @@ inline Parameter positive(std::int64_t value) {
     return {.kind = Parameter::Kind::integer, .is_null = value == 0, .integer = value};
 }
 
+// NULL for a negative number, which stands for "nobody knows".
+inline Parameter known(std::int64_t value) {
+    return {.kind = Parameter::Kind::integer, .is_null = value < 0, .integer = value};
+}
+
 enum class Sees {
     as_usual, // what the transaction's isolation level lets it see
     latest,   // what is committed now, at any isolation level; for reading only

@@ -9,23 +9,23 @@ namespace bbm::store {
 namespace {
 
 pg::Statement insert_statement = {
-    "INSERT INTO bbm.job (migration_id, status, min_cursor, max_cursor, batch_size, sub_batch_size, attempts, epoch,"
-    " unproven_starts, started_at) VALUES ($1, 'running', $2, $3, $4, $5, 1, $6, 1, pg_catalog.clock_timestamp()) "
-    "RETURNING id"};
+    "INSERT INTO bbm.job (migration_id, part_id, status, min_cursor, max_cursor, batch_size, sub_batch_size, attempts,"
+    " epoch, unproven_starts, started_at)"
+    " VALUES ($1, $7, 'running', $2, $3, $4, $5, 1, $6, 1, pg_catalog.clock_timestamp()) RETURNING id"};
 
 // More than that many open jobs are looked at in turn; all but a handful are failed ones that wait for a person.
 #define BBM_MOST_JOBS "1000"
 
 #define BBM_JOB_COLUMNS                                                                                                \
     "id, migration_id, status, min_cursor, max_cursor, cursor, batch_size, sub_batch_size, attempts, epoch, "          \
-    "unproven_starts, rows_affected, sub_batches, work_us, longest_us, retry_at, wants_split"
+    "unproven_starts, rows_affected, sub_batches, work_us, longest_us, retry_at, wants_split, part_id"
 
 pg::Statement unfinished_statement = {
     "SELECT " BBM_JOB_COLUMNS " FROM bbm.job WHERE migration_id = $1 AND status <> 'succeeded'"
     " ORDER BY (status = 'failed' AND retry_at IS NULL), id LIMIT " BBM_MOST_JOBS};
 
 pg::Statement running_statement = {
-    "SELECT j.id, m.table_oid FROM bbm.job AS j JOIN bbm.migration AS m ON m.id = j.migration_id"
+    "SELECT j.id, p.table_oid FROM bbm.job AS j JOIN bbm.part AS p ON p.id = j.part_id"
     " WHERE j.status = 'running' AND j.migration_id <> $1"};
 
 // Starts further apart are restarts that somebody planned, not a job that kills its server.
@@ -41,8 +41,8 @@ pg::Statement start_statement = {
 
 // The halves of a split, and a row that was found by bisection: nobody runs them yet.
 pg::Statement insert_failed_statement = {
-    "INSERT INTO bbm.job (migration_id, status, min_cursor, max_cursor, cursor, batch_size, sub_batch_size, attempts,"
-    " retry_at, finished_at) VALUES ($1, 'failed', $2, $3, $4, $5, $6, $7, $8, pg_catalog.clock_timestamp())"
+    "INSERT INTO bbm.job (migration_id, part_id, status, min_cursor, max_cursor, cursor, batch_size, sub_batch_size,"
+    " attempts, retry_at, finished_at) VALUES ($1, $9, 'failed', $2, $3, $4, $5, $6, $7, $8, pg_catalog.clock_timestamp())"
     " RETURNING id"};
 pg::Statement split_statement = {
     "UPDATE bbm.job SET max_cursor = $3, batch_size = $4, attempts = $5, wants_split = false"
@@ -97,7 +97,8 @@ pg::Statement failed_since_statement = {
 
 // Whoever runs one of them finds its epoch gone.
 pg::Statement mark_succeeded_statement = {
-    "WITH open AS (SELECT id, status FROM bbm.job WHERE migration_id = $1 AND status <> 'succeeded' FOR NO KEY UPDATE),"
+    "WITH open AS (SELECT id, status FROM bbm.job WHERE migration_id = $1 AND status <> 'succeeded'"
+    " AND part_id = coalesce($4, part_id) FOR NO KEY UPDATE),"
     " done AS (UPDATE bbm.job AS j SET status = 'succeeded', epoch = j.epoch + 1, retry_at = NULL,"
     " finished_at = pg_catalog.clock_timestamp() FROM open WHERE j.id = open.id"
     " RETURNING j.id, j.migration_id, open.status, j.cursor, j.min_cursor, j.max_cursor, j.attempts,"
@@ -154,6 +155,7 @@ Job read_job(const pg::Row &row, Arena arena) {
     job.done = {row.integer(12), row.integer(13), row.integer(14), row.integer(15)};
     job.retry_at = row.integer(16);
     job.wants_split = row.boolean(17);
+    job.part_id = row.integer(18);
     return job;
 }
 
@@ -164,7 +166,8 @@ void insert_running_job(Job &job) {
         pg::now(); // not 1: a job of the same number, of an extension that was dropped, must not pass for this one
     pg::query(insert_statement,
               {pg::integer(job.migration_id), pg::key(job.range.min), pg::key(job.range.max),
-               pg::integer(job.batch_size), pg::integer(job.sub_batch_size), pg::integer(job.epoch)},
+               pg::integer(job.batch_size), pg::integer(job.sub_batch_size), pg::integer(job.epoch),
+               pg::integer(job.part_id)},
               [&](pg::Row row) { job.id = row.integer(1); });
     job.status = JobStatus::running;
     job.attempts = 1;
@@ -257,7 +260,7 @@ void insert_failed_job(Job &job, Text reason, const Failure *failure) {
     pg::query(insert_failed_statement,
               {pg::integer(job.migration_id), pg::key(job.range.min), pg::key(job.range.max), pg::key(job.cursor),
                pg::integer(job.batch_size), pg::integer(job.sub_batch_size), pg::integer(job.attempts),
-               pg::timestamp(job.retry_at)},
+               pg::timestamp(job.retry_at), pg::integer(job.part_id)},
               [&](pg::Row row) { job.id = row.integer(1); });
     job.status = JobStatus::failed;
     record(job, {{}, name(job.status), reason, failure, job.range});
@@ -271,7 +274,12 @@ void split_job(const Job &job, Text reason) {
 
 void mark_all_succeeded(std::int64_t migration_id, Text reason) {
     pg::execute(mark_succeeded_statement,
-                {pg::integer(migration_id), pg::text(reason), pg::text(pg::current_role().name)});
+                {pg::integer(migration_id), pg::text(reason), pg::text(pg::current_role().name), pg::positive(0)});
+}
+
+void mark_part_succeeded(std::int64_t migration_id, std::int64_t part_id, Text reason) {
+    pg::execute(mark_succeeded_statement, {pg::integer(migration_id), pg::text(reason),
+                                           pg::text(pg::current_role().name), pg::positive(part_id)});
 }
 
 int put_back_failed(std::int64_t migration_id, Text reason) {

@@ -72,6 +72,7 @@ void split_job(const Job &job, Text reason);
 
 // The last resort: whatever is not succeeded is called so. Whoever runs one of them cannot commit.
 void mark_all_succeeded(std::int64_t migration_id, Text reason);
+void mark_part_succeeded(std::int64_t migration_id, std::int64_t part_id, Text reason);
 
 // Failed jobs become pending with their attempts back, to be split by the next claim; how many.
 int put_back_failed(std::int64_t migration_id, Text reason);

@@ -10,21 +10,21 @@ namespace {
 #define BBM_MICROS(column) "(EXTRACT(epoch FROM " column ") * 1000000)::pg_catalog.int8"
 #define BBM_MIGRATION_COLUMNS                                                                                          \
     "id, job_class_name, table_oid, table_name, column_name, job_arguments::pg_catalog.text, status, statement, "      \
-    "has_placeholders, scope_to, cursor_columns, cursor_types, min_cursor, max_cursor, frontier, "                     \
+    "has_placeholders, scope_to, cursor_columns, batching_strategy, workers, "                                         \
     BBM_MICROS("job_interval") ", " BBM_MICROS("pause") ", "                                                           \
     "batch_size, sub_batch_size, max_batch_size, row_cost_us, owner_oid, owner_name, search_path, next_job_at, "       \
     "home_system, home_database, batch_size_given, table_root, on_hold_until, hold_reason, on_data_error, "            \
-    "generation, is_current, recent_jobs, bounds_attempts, given_min, given_max"
+    "generation, is_current, recent_jobs, bounds_attempts, given_min, given_max, walks_leaves"
 
 pg::Statement insert_statement = {
     "INSERT INTO bbm.migration (job_class_name, table_oid, table_name, column_name, job_arguments, status, statement,"
-    " has_placeholders, scope_to, operation_name, batching_strategy, cursor_columns, cursor_types, min_cursor,"
-    " max_cursor, total_rows, job_interval, pause, batch_size, sub_batch_size, max_batch_size, priority, owner_oid,"
-    " owner_name, search_path, home_system, home_database, batch_size_given, table_root, on_data_error, generation,"
-    " given_min, given_max, active_since, finished_at)"
-    " VALUES ($1, $2::pg_catalog.oid, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16,"
-    " $17 * interval '1 microsecond', $18 * interval '1 microsecond', $19, $20, $21, $22, $23::pg_catalog.oid, $24,"
-    " $25, $26, $27::pg_catalog.oid, $28, $29::pg_catalog.oid, $30, $31, $32, $33,"
+    " has_placeholders, scope_to, operation_name, batching_strategy, cursor_columns, workers, total_rows, job_interval,"
+    " pause, batch_size, sub_batch_size, max_batch_size, priority, owner_oid, owner_name, search_path, home_system,"
+    " home_database, batch_size_given, table_root, on_data_error, generation, given_min, given_max, walks_leaves,"
+    " active_since, finished_at)"
+    " VALUES ($1, $2::pg_catalog.oid, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14,"
+    " $15 * interval '1 microsecond', $16 * interval '1 microsecond', $17, $18, $19, $20, $21::pg_catalog.oid, $22,"
+    " $23, $24, $25::pg_catalog.oid, $26, $27::pg_catalog.oid, $28, $29, $30, $31, $32,"
     " CASE WHEN $6 = 'active' THEN pg_catalog.now() END, CASE WHEN $6 = 'finished' THEN pg_catalog.now() END)"
     " ON CONFLICT (job_class_name, table_oid, column_name, job_arguments) WHERE is_current DO NOTHING RETURNING id"};
 
@@ -61,14 +61,14 @@ pg::Statement event_statement = {
     " pg_catalog.pg_backend_pid())"};
 pg::Statement cancel_statement = {"UPDATE bbm.migration SET cancel_running = true WHERE id = $1"};
 
-pg::Statement frontier_statement = {"UPDATE bbm.migration SET frontier = $2, next_job_at = $3, recent_jobs = recent_jobs + 1,"
-                                    " started_at = coalesce(started_at, pg_catalog.clock_timestamp()) WHERE id = $1"};
+pg::Statement new_job_statement = {"UPDATE bbm.migration SET next_job_at = $2, recent_jobs = recent_jobs + 1,"
+                                   " started_at = coalesce(started_at, pg_catalog.clock_timestamp()) WHERE id = $1"};
 pg::Statement next_job_statement = {
     "UPDATE bbm.migration SET next_job_at = $2 WHERE id = $1 AND next_job_at IS DISTINCT FROM $2"};
 pg::Statement pace_statement = {
     "UPDATE bbm.migration SET job_interval = $2 * interval '1 microsecond', pause = $3 * interval '1 microsecond',"
     " batch_size = $4, sub_batch_size = $5, max_batch_size = $6, priority = coalesce($7, priority), next_job_at = NULL,"
-    " batch_size_given = $8, bounds_attempts = 0 WHERE id = $1"};
+    " batch_size_given = $8, workers = coalesce($9, workers), bounds_attempts = 0 WHERE id = $1"};
 pg::Statement batch_size_statement = {"UPDATE bbm.migration SET batch_size = $2 WHERE id = $1"};
 pg::Statement hold_statement = {"UPDATE bbm.migration SET on_hold_until = $2, hold_reason = $3 WHERE id = $1"};
 pg::Statement held_statement = {
@@ -81,10 +81,12 @@ pg::Statement more_rows_statement = {
 pg::Statement root_statement = {"UPDATE bbm.migration SET table_root = $2::pg_catalog.oid WHERE id = $1"};
 pg::Statement retire_statement = {"UPDATE bbm.migration SET is_current = false WHERE id = $1"};
 pg::Statement copy_statement = {
-    "SELECT operation_name, batching_strategy, priority FROM bbm.migration WHERE id = $1"};
+    "SELECT operation_name, priority FROM bbm.migration WHERE id = $1"};
 // The table by its name, since its number belongs to the other server.
 pg::Statement adopt_statement = {
-    "UPDATE bbm.migration SET home_system = $2, home_database = $3::pg_catalog.oid, owner_oid = $4::pg_catalog.oid,"
+    "WITH parts AS (UPDATE bbm.part SET table_oid = coalesce(pg_catalog.to_regclass(table_name)::pg_catalog.oid, 0),"
+    " table_file = NULL WHERE migration_id = $1)"
+    " UPDATE bbm.migration SET home_system = $2, home_database = $3::pg_catalog.oid, owner_oid = $4::pg_catalog.oid,"
     " table_oid = pg_catalog.to_regclass(table_name)::pg_catalog.oid, next_job_at = NULL,"
     " table_root = pg_catalog.to_regclass(table_name)::pg_catalog.oid, on_hold_until = NULL, hold_reason = NULL"
     " WHERE id = $1 AND pg_catalog.to_regclass(table_name) IS NOT NULL"};
@@ -118,31 +120,30 @@ Migration read_migration(const pg::Row &row, Arena arena) {
     m.has_placeholders = row.boolean(9);
     m.scope_to = row.text(10, arena);
     m.cursor_columns = row.key(11, arena);
-    m.cursor_types = row.key(12, arena);
-    if (!row.is_null(13))
-        m.range = Range{row.key(13, arena), row.key(14, arena)};
-    m.frontier = row.key(15, arena);
-    m.pace = {row.integer(16),
-              row.integer(17),
+    m.batching_strategy = row.text(12, arena);
+    m.workers = static_cast<int>(row.integer(13));
+    m.pace = {row.integer(14),
+              row.integer(15),
+              static_cast<int>(row.integer(16)),
+              row.boolean(26),
+              static_cast<int>(row.integer(17)),
               static_cast<int>(row.integer(18)),
-              row.boolean(28),
-              static_cast<int>(row.integer(19)),
-              static_cast<int>(row.integer(20)),
-              row.real(21)};
-    m.owner_oid = static_cast<std::uint32_t>(row.integer(22));
-    m.owner_name = row.text(23, arena);
-    m.search_path = row.text(24, arena);
-    m.next_job_at = row.integer(25);
-    m.is_home = pg::is_home(row.integer(26), static_cast<std::uint32_t>(row.integer(27)));
-    m.table_root = static_cast<std::uint32_t>(row.integer(29));
-    m.on_hold_until = row.integer(30);
-    m.hold_reason = row.text(31, arena);
-    m.on_data_error = parse_on_data_error(row.text(32, arena)).value_or(OnDataError::fail);
-    m.generation = static_cast<int>(row.integer(33));
-    m.is_current = row.boolean(34);
-    m.recent_jobs = static_cast<int>(row.integer(35));
-    m.bounds_attempts = static_cast<int>(row.integer(36));
-    m.given = {row.key(37, arena), row.key(38, arena)};
+              row.real(19)};
+    m.owner_oid = static_cast<std::uint32_t>(row.integer(20));
+    m.owner_name = row.text(21, arena);
+    m.search_path = row.text(22, arena);
+    m.next_job_at = row.integer(23);
+    m.is_home = pg::is_home(row.integer(24), static_cast<std::uint32_t>(row.integer(25)));
+    m.table_root = static_cast<std::uint32_t>(row.integer(27));
+    m.on_hold_until = row.integer(28);
+    m.hold_reason = row.text(29, arena);
+    m.on_data_error = parse_on_data_error(row.text(30, arena)).value_or(OnDataError::fail);
+    m.generation = static_cast<int>(row.integer(31));
+    m.is_current = row.boolean(32);
+    m.recent_jobs = static_cast<int>(row.integer(33));
+    m.bounds_attempts = static_cast<int>(row.integer(34));
+    m.given = {row.key(35, arena), row.key(36, arena)};
+    m.walks_leaves = row.boolean(37);
     return m;
 }
 
@@ -172,7 +173,6 @@ void insert_event(const Migration &migration, Text event, Text from, Text to, co
 
 std::int64_t insert_migration(const NewMigration &fresh) {
     const Migration &m = fresh.migration;
-    const bool is_empty = !m.range;
     std::int64_t id = 0;
     pg::query(insert_statement,
               {pg::text(m.job_class_name),
@@ -185,13 +185,10 @@ std::int64_t insert_migration(const NewMigration &fresh) {
                pg::boolean(m.has_placeholders),
                pg::text(m.scope_to),
                pg::text(fresh.operation_name),
-               pg::text(fresh.batching_strategy),
+               pg::text(m.batching_strategy),
                pg::key(m.cursor_columns),
-               pg::key(m.cursor_types),
-               pg::key(is_empty ? Key{} : m.range->min),
-               pg::key(is_empty ? Key{} : m.range->max),
-               pg::Parameter{
-                   .kind = pg::Parameter::Kind::integer, .is_null = fresh.total_rows < 0, .integer = fresh.total_rows},
+               pg::integer(m.workers),
+               pg::known(fresh.total_rows),
                pg::integer(m.pace.job_interval),
                pg::integer(m.pace.pause),
                pg::integer(m.pace.batch_size),
@@ -208,7 +205,8 @@ std::int64_t insert_migration(const NewMigration &fresh) {
                pg::text(name(m.on_data_error)),
                pg::integer(m.generation),
                pg::key(m.given.min),
-               pg::key(m.given.max)},
+               pg::key(m.given.max),
+               pg::boolean(m.walks_leaves)},
               [&](pg::Row row) { id = row.integer(1); });
     if (id == 0)
         return 0;
@@ -262,21 +260,21 @@ void record_event(const Migration &migration, Text event, const Cause &cause, Te
 
 void ask_for_cancel(std::int64_t id) { pg::execute(cancel_statement, {pg::integer(id)}); }
 
-void set_frontier(std::int64_t id, Key frontier, Micros next_job_at) {
-    pg::execute(frontier_statement, {pg::integer(id), pg::key(frontier), pg::timestamp(next_job_at)});
+void count_new_job(std::int64_t id, Micros next_job_at) {
+    pg::execute(new_job_statement, {pg::integer(id), pg::timestamp(next_job_at)});
 }
 
 void set_next_job_at(std::int64_t id, Micros when) {
     pg::execute(next_job_statement, {pg::integer(id), pg::timestamp(when)});
 }
 
-void set_pace(std::int64_t id, const Pace &pace, std::optional<int> priority) {
+void set_pace(std::int64_t id, const Pace &pace, std::optional<int> priority, std::optional<int> workers) {
     pg::execute(
         pace_statement,
         {pg::integer(id), pg::integer(pace.job_interval), pg::integer(pace.pause), pg::positive(pace.batch_size),
          pg::positive(pace.sub_batch_size), pg::positive(pace.max_batch_size),
          pg::Parameter{.kind = pg::Parameter::Kind::integer, .is_null = !priority, .integer = priority.value_or(0)},
-         pg::boolean(pace.batch_size_given)});
+         pg::boolean(pace.batch_size_given), pg::positive(workers.value_or(0))});
 }
 
 void set_batch_size(std::int64_t id, int batch_size) {
@@ -307,11 +305,10 @@ void set_table_root(std::int64_t id, std::uint32_t root) {
 void retire(std::int64_t id) { pg::execute(retire_statement, {pg::integer(id)}); }
 
 NewMigration copy_of(const Migration &migration, Arena arena) {
-    NewMigration fresh = {migration, {}, {}, 0, -1, {}};
+    NewMigration fresh = {migration, {}, 0, -1, {}};
     pg::query(copy_statement, {pg::integer(migration.id)}, [&](pg::Row row) {
         fresh.operation_name = row.text(1, arena);
-        fresh.batching_strategy = row.text(2, arena);
-        fresh.priority = static_cast<int>(row.integer(3));
+        fresh.priority = static_cast<int>(row.integer(2));
     });
     return fresh;
 }

@@ -20,7 +20,6 @@ struct Identity {
 struct NewMigration {
     Migration migration;
     Text operation_name;
-    Text batching_strategy;
     int priority;
     std::int64_t total_rows; // an estimate; negative when unknown
     Text reason;             // for the event
@@ -60,9 +59,9 @@ void record_event(const Migration &migration, Text event, const Cause &cause, Te
 // Whoever runs one of its jobs is to have its statement cancelled.
 void ask_for_cancel(std::int64_t id);
 
-void set_frontier(std::int64_t id, Key frontier, Micros next_job_at); // next_job_at 0: now
-void set_next_job_at(std::int64_t id, Micros when);                   // 0: now
-void set_pace(std::int64_t id, const Pace &pace, std::optional<int> priority);
+void count_new_job(std::int64_t id, Micros next_job_at); // one more was cut, and when the next may be; 0: now
+void set_next_job_at(std::int64_t id, Micros when);      // 0: now
+void set_pace(std::int64_t id, const Pace &pace, std::optional<int> priority, std::optional<int> workers);
 void set_batch_size(std::int64_t id, int batch_size);
 void set_hold(std::int64_t id, Micros until, Text reason); // until 0: no hold
 // Does an event of that time ago or less tell that this indicator held it?

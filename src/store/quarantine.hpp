@@ -15,7 +15,7 @@ struct Quarantined {
     Key key;
 };
 // All of a migration, in the order they were met; nobody else runs or removes them until the transaction ends.
-Vector<Quarantined> &lock_quarantined(std::int64_t migration_id, Arena arena);
+Vector<Quarantined> &lock_quarantined(std::int64_t migration_id, std::int64_t part_id, Arena arena);
 void delete_quarantined(std::int64_t id);
 
 } // namespace bbm::store

@@ -30,7 +30,11 @@ pg::Statement candidates_statement = {
     " EXISTS (SELECT FROM bbm.job AS j WHERE j.migration_id = m.id AND j.status <> 'succeeded'"
     "         AND j.unproven_starts > CASE WHEN live.workers > 0 THEN 1 ELSE 0 END),"
     " coalesce(m.on_hold_until > pg_catalog.now() AND m.status = 'active'"
-    "   AND (live.workers IS NULL OR m.hold_reason = 'autovacuum'), false)"
+    "   AND (live.workers IS NULL OR m.hold_reason = 'autovacuum'), false),"
+    " greatest(1, least(m.workers, CASE WHEN (m.next_job_at IS NULL OR m.next_job_at <= pg_catalog.now()"
+    "   OR m.status = 'finalizing') AND EXISTS (SELECT FROM bbm.part AS p WHERE p.migration_id = m.id AND NOT p.is_cut)"
+    "  THEN m.workers ELSE (SELECT pg_catalog.count(*) FROM bbm.job AS j WHERE j.migration_id = m.id"
+    "   AND j.status <> 'succeeded' AND (j.status <> 'failed' OR j.retry_at <= pg_catalog.now())) END))"
     " FROM bbm.migration AS m LEFT JOIN live ON live.migration_id = m.id"
     " WHERE m.status IN ('active', 'finalizing') AND m.home_system = $2 AND m.home_database = $1::pg_catalog.oid"
     " ORDER BY m.priority DESC, m.id"};
@@ -73,8 +77,8 @@ Vector<Candidate> &candidates(Arena arena) {
     auto &found = make<Vector<Candidate>>(arena);
     pg::query(candidates_statement, {database(), system()}, [&](pg::Row row) {
         found.push_back({row.integer(1), static_cast<std::uint32_t>(row.integer(2)),
-                         static_cast<std::uint32_t>(row.integer(3)), static_cast<int>(row.integer(4)), row.integer(5),
-                         row.boolean(6), row.boolean(7)});
+                         static_cast<std::uint32_t>(row.integer(3)), static_cast<int>(row.integer(4)),
+                         static_cast<int>(row.integer(8)), row.integer(5), row.boolean(6), row.boolean(7)});
     });
     return found;
 }

@@ -13,6 +13,9 @@
 #include "pg/settings.hpp"
 #include "store/jobs.hpp"
 #include "store/migrations.hpp"
+#include "store/parts.hpp"
+#include "worker/aim.hpp"
+#include "worker/parts.hpp"
 #include "worker/split.hpp"
 
 #include <algorithm>
@@ -28,12 +31,16 @@ bool is_live(std::int64_t job) {
     return false;
 }
 
+// A part's table is locked by somebody, or its row of the migration.
+constexpr Micros kTableRetry = 100'000;
+
 // What the open jobs of the migration allow.
 struct OpenJobs {
-    Job *next = nullptr;      // to be started; an orphan first, since its range is half done
-    bool is_busy = false;     // one of them is running in another process
-    Micros retry_at = kNever; // when a failed job may be tried again
-    int given_up = 0;         // failed jobs that wait for a person
+    Job *next = nullptr;       // to be started; an orphan first, since its range is half done
+    int live = 0;              // running in other processes
+    bool suspect_runs = false; // one of those has died before it could commit anything
+    Micros retry_at = kNever;  // when a failed job may be tried again
+    int given_up = 0;          // failed jobs that wait for a person
 };
 
 OpenJobs look_at(Vector<Job> &jobs) {
@@ -41,9 +48,10 @@ OpenJobs look_at(Vector<Job> &jobs) {
     Job *orphan = nullptr;
     for (Job &job : jobs) {
         if (job.status == JobStatus::running) {
-            if (is_live(job.id))
-                open.is_busy = true;
-            else if (orphan == nullptr)
+            if (is_live(job.id)) {
+                ++open.live;
+                open.suspect_runs = open.suspect_runs || job.unproven_starts > 1;
+            } else if (orphan == nullptr)
                 orphan = &job;
         } else if (job.status == JobStatus::failed && job.retry_at == 0) {
             ++open.given_up;
@@ -56,6 +64,13 @@ OpenJobs look_at(Vector<Job> &jobs) {
     if (orphan != nullptr)
         open.next = orphan;
     return open;
+}
+
+// Is there no room for one more? A job whose process has died before it could commit anything runs alone: should it
+// kill its server again, nobody else is suspected.
+bool is_full(const Migration &migration, const OpenJobs &open) {
+    const bool next_is_suspect = open.next != nullptr && open.next->unproven_starts > 0;
+    return open.live >= migration.workers || open.suspect_runs || (next_is_suspect && open.live > 0);
 }
 
 // By what the catalogs say now: another migration's root may have been written down before its table became a
@@ -102,9 +117,36 @@ struct Looking {
     }
 };
 
+Claim rest_for(Micros time) { return {.kind = Claim::Kind::rest, .until = pg::now() + time}; }
+
+// A leaf is dropped, and its rows are nobody's business any more.
+Claim close_part(const Migration &migration, const Part &part) {
+    const Text reason = pg::format("%s was dropped", part.table_name.data());
+    store::mark_cut(part.id);
+    store::mark_part_succeeded(migration.id, part.id, reason);
+    store::record_event(migration, "drop", {.reason = reason}, name(migration.status));
+    return rest_for(0);
+}
+
+// Nothing, if the part may be worked on.
+std::optional<Claim> aim(const Migration &migration, Part &part) {
+    switch (aim_at(migration, part)) {
+    case Aim::locked:
+        return rest_for(kTableRetry);
+    case Aim::gone:
+        return close_part(migration, part);
+    case Aim::ready:
+        break;
+    }
+    return std::nullopt;
+}
+
 // The lock first, then the row: what was read before the lock was ours may be old.
 Claim start(const ClaimRequest &request, Job job, Arena arena) {
     const Migration &migration = request.migration;
+    auto part = store::load_part(job.part_id, arena);
+    if (const auto obstacle = aim(migration, *part))
+        return *obstacle;
     if (!pg::try_lock(pg::LockClass::job, job.id))
         return {.kind = Claim::Kind::busy};
     if (!store::start_job(job, job.status == JobStatus::running ? JobEvent::take_over : JobEvent::start, arena)) {
@@ -115,31 +157,27 @@ Claim start(const ClaimRequest &request, Job job, Arena arena) {
         return suspect(migration, job, job.unproven_starts - 1); // this start was none
     if (job.wants_split) {
         const Looking looking(request);
-        split(job, request.bounds, arena);
+        split(job, bounds_of_aim(), arena);
         looking.stop();
     }
-    return {.kind = Claim::Kind::job, .job = job};
+    return {.kind = Claim::Kind::job, .job = job, .part = *part};
 }
 
-std::optional<pg::NextRange> next_range(const ClaimRequest &request, int keys, Arena arena) {
-    const Migration &migration = request.migration;
-    if (!migration.range)
-        return std::nullopt;
-    const bool is_first = migration.frontier.empty();
-    if (!is_first && same_key(migration.frontier, migration.range->max))
-        return std::nullopt;
+std::optional<pg::NextRange> next_range(const ClaimRequest &request, const Part &part, int keys, Arena arena) {
+    const bool is_first = part.frontier.empty();
     const Looking looking(request);
-    const auto found = pg::find_next_range(request.bounds,
-                                           {is_first ? LowerBound::inclusive : LowerBound::exclusive,
-                                            is_first ? migration.range->min : migration.frontier},
-                                           migration.range->max, keys, arena);
+    const auto found = pg::find_next_range(
+        bounds_of_aim(),
+        {is_first ? LowerBound::inclusive : LowerBound::exclusive, is_first ? part.range->min : part.frontier},
+        part.range->max, keys, arena);
     looking.stop();
     return found;
 }
 
-Claim cut(const Migration &migration, Range range, int batch_size) {
+Claim cut(const Migration &migration, const Part &part, Range range, int batch_size) {
     Job job;
     job.migration_id = migration.id;
+    job.part_id = part.id;
     job.range = range;
     job.batch_size = batch_size;
     job.sub_batch_size = first_sub_batch_size(migration.pace, pg::settings().target_sub_batch_time());
@@ -147,8 +185,9 @@ Claim cut(const Migration &migration, Range range, int batch_size) {
     if (!pg::try_lock(pg::LockClass::job, job.id)) // nobody else knows the number, but a sequence may have been reset
         pg::raise(Refusal{"40001", "the number of a new job is in use", {}, {}});
     const Micros interval = migration.pace.job_interval; // from start to start
-    store::set_frontier(migration.id, range.max, interval > 0 ? pg::now() + interval : 0);
-    return {.kind = Claim::Kind::job, .job = job};
+    store::set_frontier(part, range.max);
+    store::count_new_job(migration.id, interval > 0 ? pg::now() + interval : 0);
+    return {.kind = Claim::Kind::job, .job = job, .part = part};
 }
 
 // A rest is written down: the scheduler reads there when a worker is wanted again.
@@ -173,22 +212,39 @@ bool fails_too_often(const Migration &migration, const OpenJobs &open, Text &rea
     return true;
 }
 
-Claim claim_new_job(const ClaimRequest &request, const OpenJobs &open, Arena arena) {
+// Nothing is left to be cut.
+Claim end_of_work(const ClaimRequest &request, const OpenJobs &open, Arena arena) {
     const Migration &migration = request.migration;
-    const int batch_size = search_for_bounds(migration).batch_size;
-    const auto found = next_range(request, batch_size, arena);
-    const bool waits = migration.next_job_at > pg::now() && migration.status != MigrationStatus::finalizing &&
-                       !request.session.skips_delays;
-    // The interval stands in the row already, and must stay there when a failed job is due for a retry before.
-    if (found && waits)
-        return {.kind = Claim::Kind::rest, .until = std::min(migration.next_job_at, open.retry_at)};
-    if (found)
-        return cut(migration, found->range, batch_size);
+    if (open.live > 0)
+        return {.kind = Claim::Kind::busy};
     if (open.retry_at != kNever)
         return rest(migration, open.retry_at);
     if (open.given_up > 0)
         return end(migration, MigrationEvent::fail, describe_failures(migration, open.given_up, arena));
+    if (add_new_leaves(migration))
+        return rest_for(0);
     return end(migration, MigrationEvent::finish, {});
+}
+
+Claim claim_new_job(const ClaimRequest &request, const OpenJobs &open, Arena arena) {
+    const Migration &migration = request.migration;
+    auto part = store::next_uncut_part(migration.id, arena);
+    if (!part)
+        return end_of_work(request, open, arena);
+    const bool waits = migration.next_job_at > pg::now() && migration.status != MigrationStatus::finalizing &&
+                       !request.session.skips_delays;
+    if (const auto obstacle = aim(migration, *part))
+        return *obstacle;
+    const int batch_size = share_of_batch(search_for_bounds(migration).batch_size, migration, part->total_rows);
+    const auto found = next_range(request, *part, batch_size, arena);
+    if (!found) {
+        store::mark_cut(part->id);
+        return rest_for(0);
+    }
+    // The interval stands in the row already, and must stay there when a failed job is due for a retry before.
+    if (waits)
+        return {.kind = Claim::Kind::rest, .until = std::min(migration.next_job_at, open.retry_at)};
+    return cut(migration, *part, found->range, batch_size);
 }
 
 // While this process works on it, an extension that was created anew may have given its number to another migration.
@@ -198,10 +254,6 @@ bool is_another(const Migration &now, const Migration &known) {
 }
 
 } // namespace
-
-BoundsSearch search_for_bounds(const Migration &migration) {
-    return bounds_search(migration.pace.batch_size, migration.bounds_attempts, counts_filtered_rows(migration));
-}
 
 bool lock_for_claim(Migration &migration, Claim &refused, Arena arena) {
     // The table may have become a partition or a child of another one. That is written down first, on its own: claims
@@ -235,7 +287,7 @@ Claim claim_next_job(const ClaimRequest &request, Arena arena) {
     if (table_is_busy(migration, arena))
         return {.kind = Claim::Kind::busy};
     const OpenJobs open = look_at(store::unfinished_jobs(migration.id, arena));
-    if (open.is_busy)
+    if (is_full(migration, open))
         return {.kind = Claim::Kind::busy};
     Text reason;
     if (fails_too_often(migration, open, reason))

@@ -1,9 +1,7 @@
 // Which job comes next? One transaction, in which nobody else claims a job on the same table.
 #pragma once
 
-#include "core/retry.hpp"
 #include "core/types.hpp"
-#include "pg/key_query.hpp"
 #include "pg/memory.hpp"
 #include "worker/session.hpp"
 
@@ -15,10 +13,11 @@ struct Claim {
         finished, // nothing was left: the migration has just been finished
         failed,   // nothing was left but failed jobs, or the job is suspected of killing its server
         rest,     // nothing to do until then
-        busy,     // somebody else works on the migration or its table
+        busy,     // others work on the migration, as many as it may have, or somebody on its table
         stopped,  // not runnable: paused, deleted, finished by somebody else
     } kind = Kind::stopped;
     Job job = {};
+    Part part = {}; // of the job
     Micros until = 0;
 };
 
@@ -27,17 +26,13 @@ struct Claim {
 // it may be claimed; else `refused` says why not.
 bool lock_for_claim(Migration &migration, Claim &refused, Arena arena);
 
-// How the bounds of its next job are to be looked for.
-BoundsSearch search_for_bounds(const Migration &migration);
-
 struct ClaimRequest {
     const Migration &migration; // as it is now
-    const pg::KeyQueries &bounds;
     const Session &session;
     bool &is_looking; // true while the bounds of a job are looked for: a time-out then is theirs
 };
 
-// After that, with the table locked and the key queries prepared. What is returned lives in the arena.
+// After that. Aims at the part of the job. What is returned lives in the arena.
 Claim claim_next_job(const ClaimRequest &request, Arena arena);
 
 } // namespace bbm

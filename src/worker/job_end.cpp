@@ -9,6 +9,7 @@
 #include "pg/settings.hpp"
 #include "store/jobs.hpp"
 #include "store/migrations.hpp"
+#include "store/parts.hpp"
 
 namespace bbm {
 
@@ -77,9 +78,10 @@ void fail(const JobRun &run, const Failure &failure, Range tried) {
 
 // After every job that succeeded. The user's own CALL counts as well: it shows what the work costs.
 void optimize_batch_size(const Migration &migration) {
-    const bool is_last = migration.range && same_key(migration.frontier, migration.range->max);
     const bool is_fixed = migration.pace.batch_size_given && migration.pace.job_interval == 0;
-    if (!pg::settings().optimize_batches || is_fixed || is_last) // no job will take another size
+    if (!pg::settings().optimize_batches || is_fixed)
+        return;
+    if (!store::next_uncut_part(migration.id, pg::current_arena())) // no job will take another size
         return;
     const auto &samples = store::newest_samples(migration.id, pg::current_arena());
     const auto change = next_batch_size(migration.pace, {samples.data(), samples.size()});

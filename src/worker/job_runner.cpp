@@ -89,6 +89,8 @@ JobEnd walk_job(JobRun &run, Failure &failure, Tried &tried) {
         }
         if (sub_batch.result == SubBatch::Result::stopped)
             return {Kind::stopped};
+        if (sub_batch.result == SubBatch::Result::changed)
+            return {Kind::changed};
         learn(run, sub_batch);
         if (sub_batch.result == SubBatch::Result::done || sub_batch.is_last)
             return {Kind::done};
@@ -99,8 +101,8 @@ JobEnd walk_job(JobRun &run, Failure &failure, Tried &tried) {
 
 } // namespace
 
-JobEnd run_job(const Session &session, Migration &migration, const pg::KeyQueries &keys, const Job &job) {
-    JobRun run = {&session,       &migration,     &keys, job, {job.sub_batch_size, migration.pace.row_cost_us},
+JobEnd run_job(const Session &session, Migration &migration, const Part &part, const Job &job) {
+    JobRun run = {&session,       &migration,     &part, job, {job.sub_batch_size, migration.pace.row_cost_us},
                   migration.pace, pg::stopwatch()};
     Failure failure;
     Tried tried;
@@ -116,6 +118,9 @@ JobEnd run_job(const Session &session, Migration &migration, const pg::KeyQuerie
         break;
     case JobEnd::Kind::out_of_time:
         give_back(run, "max_time is over");
+        break;
+    case JobEnd::Kind::changed:
+        give_back(run, "its table was changed");
         break;
     case JobEnd::Kind::gives_way:
         give_back(run, "gives way after a hold");

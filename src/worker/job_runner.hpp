@@ -11,11 +11,12 @@ struct JobEnd {
         stopped,
         out_of_time,
         failed,
+        changed,   // its table has another name or file: it is to be aimed at anew
         gives_way, // another migration took its place while it was on hold
     } kind;
 };
 
 // Ends the job in the tables as well, and frees its lock. Errors of the user's command are recorded; others fly.
-JobEnd run_job(const Session &session, Migration &migration, const pg::KeyQueries &keys, const Job &job);
+JobEnd run_job(const Session &session, Migration &migration, const Part &part, const Job &job);
 
 } // namespace bbm

@@ -12,6 +12,7 @@
 #include "pg/report.hpp"
 #include "pg/settings.hpp"
 #include "store/migrations.hpp"
+#include "worker/aim.hpp"
 #include "worker/claim.hpp"
 #include "worker/job_runner.hpp"
 #include "worker/rooms.hpp"
@@ -22,8 +23,6 @@ namespace bbm {
 
 namespace {
 
-// Plans follow changes of tables by themselves, but not growth that no ANALYZE has seen yet.
-constexpr Micros kPlanLifetime = 10'000'000;
 // A failed claim (a lock held by somebody, the bounds not found in time) is tried again after this.
 constexpr Micros kClaimRetry = 1'000'000;
 // A claim that found the table or the migration locked.
@@ -31,39 +30,13 @@ constexpr Text kLockNotAvailable = "55P03";
 constexpr Text kCanceled = "57014";
 constexpr Micros kTableRetry = 100'000;
 
-// Of the process: after an error nobody has to tidy up.
-struct Queries {
-    pg::KeyQueries keys;   // all rows, for sub-batches
-    pg::KeyQueries bounds; // the rows that the filter lets pass, for jobs
-};
-Queries queries;
-
 struct Engine {
     const Session *session;
     Migration migration;
-    Micros planned_at;     // by the stopwatch; 0 = the command is not prepared
-    bool filters_bounds;   // queries.bounds differs from queries.keys
     bool is_looking;       // for the bounds of a job, at this moment
+    bool filters_bounds;   // by the migration's condition
     Text last_claim_error; // its SQLSTATE; said once, not once a second
 };
-
-bool wants_filter(const Migration &migration) { return search_for_bounds(migration).filters; }
-
-// The key may have changed since the migration was queued; then it is refused here and the migration fails.
-void prepare(Engine &engine, const Migration &fresh) {
-    if (engine.planned_at != 0 && pg::stopwatch() - engine.planned_at < kPlanLifetime &&
-        engine.filters_bounds == wants_filter(fresh))
-        return;
-    engine.planned_at = 0;
-    const Migration &migration = engine.migration;
-    const pg::TableKey key = key_of(migration);
-    pg::prepare_key_queries(queries.keys, migration.table_name, key);
-    engine.filters_bounds = wants_filter(fresh);
-    if (engine.filters_bounds)
-        pg::prepare_key_queries(queries.bounds, migration.table_name, key, migration.scope_to);
-    pg::prepare_command(command_of(migration, key));
-    engine.planned_at = pg::stopwatch();
-}
 
 bool is_out_of_time(const Session &session) { return pg::now() >= session.deadline; }
 
@@ -114,16 +87,12 @@ Claim try_to_claim(Engine &engine, Migration &fresh, Arena arena) {
     begin_as_owner(*engine.session, engine.migration);
     if (!lock_for_claim(fresh, refused, arena))
         return refused;
-    if (!pg::try_lock_table(engine.migration.table_oid))
-        return {.kind = Claim::Kind::rest, .until = pg::now() + kTableRetry};
-    check_table_name(engine.migration);
-    prepare(engine, fresh);
-    return claim_next_job(
-        {fresh, engine.filters_bounds ? queries.bounds : queries.keys, *engine.session, engine.is_looking}, arena);
+    engine.filters_bounds = search_for_bounds(fresh).filters;
+    return claim_next_job({fresh, *engine.session, engine.is_looking}, arena);
 }
 
 Claim after_claim_error(Engine &engine, const Failure &error) {
-    engine.planned_at = 0;
+    lose_aim();
     if (error.sqlstate == kCanceled && engine.session->cancel == pg::Cancel::raises)
         pg::raise(error);
     if (error.sqlstate == kLockNotAvailable) // somebody pauses, alters or claims in this moment
@@ -188,9 +157,9 @@ Run work(Engine &engine) {
         const Claim claimed = claim(engine);
         switch (claimed.kind) {
         case Claim::Kind::job: {
-            const JobEnd end = run_job(*engine.session, engine.migration, queries.keys, claimed.job);
+            const JobEnd end = run_job(*engine.session, engine.migration, claimed.part, claimed.job);
             if (end.kind == JobEnd::Kind::failed)
-                engine.planned_at = 0;
+                lose_aim();
             if (end.kind == JobEnd::Kind::gives_way)
                 return {Outcome::busy};
             break;
@@ -214,15 +183,14 @@ Run work(Engine &engine) {
 } // namespace
 
 Run run_migration(std::int64_t id, const Session &session) {
-    Engine engine = {&session, {}, 0, false, false, {}};
+    Engine engine = {&session, {}, false, false, {}};
     if (!load(engine, id))
         return {Run::Outcome::stopped};
     if (session.settings == pg::Scope::session)
         pg::apply_owners_settings(engine.migration.search_path, pg::settings().lock_timeout(), session.settings);
+    lose_aim(); // whatever an error has left
     const Run run = work(engine);
-    pg::release_command();
-    pg::release_key_queries(queries.keys);
-    pg::release_key_queries(queries.bounds);
+    release_aim();
     if (session.cancel == pg::Cancel::ignored)
         pg::show_idle();
     return run;

@@ -4,7 +4,6 @@
 #include "core/types.hpp"
 #include "pg/clock.hpp"
 #include "pg/identity.hpp"
-#include "pg/range_command.hpp"
 #include "pg/transaction.hpp"
 
 namespace bbm {
@@ -31,14 +30,6 @@ template <class Body> void keep_books(const Session &session, pg::Durability dur
     });
     pg::hold_cancel();
 }
-
-// The key as its index is now. Raises where there is none any more, or its columns have types of another kind.
-pg::TableKey key_of(const Migration &migration);
-pg::RangeCommand command_of(const Migration &migration, const pg::TableKey &key);
-
-// Raises if the table is gone or has another name now: the command and the key queries name it, and somebody else may
-// have the name. The caller holds a lock on the table.
-void check_table_name(const Migration &migration);
 
 // Opens a transaction with the owner's settings and the extension locked.
 void begin_as_owner(const Session &session, const Migration &migration);

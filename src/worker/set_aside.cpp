@@ -21,6 +21,7 @@ constexpr int kMostFailedRows = 10;
 void insert_job_of_row(const JobRun &run, Key key, const Failure &failure) {
     Job row;
     row.migration_id = run.job.migration_id;
+    row.part_id = run.job.part_id;
     row.range = {key, key};
     row.batch_size = row.sub_batch_size = 1;
     row.attempts = 1;

@@ -17,6 +17,7 @@ namespace {
 Job second_half(const Job &job, Key middle, Range rest, int batch_size) {
     Job second;
     second.migration_id = job.migration_id;
+    second.part_id = job.part_id;
     second.range = {rest.min, job.range.max};
     second.cursor = middle;
     second.batch_size = batch_size;

@@ -8,6 +8,7 @@
 #include "pg/settings.hpp"
 #include "pg/transaction.hpp"
 #include "store/jobs.hpp"
+#include "worker/aim.hpp"
 
 #include <algorithm>
 
@@ -59,7 +60,7 @@ SubBatch walk_ranges(JobRun &run, Job &moved, Tried &tried, Arena arena) {
     const Micros enough = run.bisection.is_active() ? 0 : pg::settings().target_sub_batch_time();
     const int keys = run.bisection.is_active() ? run.bisection.keys : run.size.keys;
     do {
-        const auto next = pg::find_next_range(*run.keys, lower_bound(moved), moved.range.max, keys, arena);
+        const auto next = pg::find_next_range(keys_of_aim(), lower_bound(moved), moved.range.max, keys, arena);
         if (!next)
             return result;
         tried = {next->range, tried.keys + keys, tried.ranges + 1};
@@ -92,8 +93,9 @@ SubBatch run_sub_batch(JobRun &run, Tried &tried, Arena arena) {
     const auto control = store::load_control(run.job, arena);
     if (pg::is_closing(run.job.migration_id) || !control || !control->is_mine || !may_work(*control))
         return end_without_work(SubBatch::Result::stopped);
-    pg::lock_table_for_writing(run.migration->table_oid);
-    check_table_name(*run.migration);
+    pg::lock_table_for_writing(run.part->table_oid);
+    if (!still_aims_at(*run.part))
+        return end_without_work(SubBatch::Result::changed);
     follow(run, *control);
     Job moved = run.job;
     const SubBatch result = walk_ranges(run, moved, tried, arena);

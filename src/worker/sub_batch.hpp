@@ -16,7 +16,7 @@ namespace bbm {
 struct JobRun {
     const Session *session;
     const Migration *migration;
-    const pg::KeyQueries *keys;
+    const Part *part;
     Job job;
     SubBatchSize size;
     Pace pace;                // as it is now; a person may change it
@@ -37,6 +37,7 @@ struct SubBatch {
     enum class Result {
         stepped, // the cursor has moved
         done,    // no key was left
+        changed, // its table has another name or file
         stopped, // the migration is not to run any more, or the job is not ours
     } result = Result::stopped;
     Counters step = {};

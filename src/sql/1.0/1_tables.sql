@@ -45,15 +45,13 @@ CREATE TABLE bbm.migration (
     scope_to         text,
     operation_name   text NOT NULL,
     -- the walk
-    batching_strategy text NOT NULL DEFAULT 'primary_key' CHECK (batching_strategy IN ('primary_key')),
+    batching_strategy text NOT NULL DEFAULT 'primary_key',
     cursor_columns   text[] NOT NULL CHECK (cardinality(cursor_columns) > 0),
-    cursor_types     text[] NOT NULL,
     given_min        text[],
     given_max        text[],
-    min_cursor       text[],
-    max_cursor       text[],
-    frontier         text[],
     total_rows       bigint,
+    walks_leaves     boolean NOT NULL DEFAULT false,
+    workers          integer NOT NULL DEFAULT 1,
     -- the pace
     job_interval     interval NOT NULL DEFAULT '0',
     pause            interval NOT NULL DEFAULT '0',
@@ -94,9 +92,31 @@ COMMENT ON TABLE bbm.migration IS 'one piece of work over one table; key values 
 CREATE UNIQUE INDEX migration_identity ON bbm.migration (job_class_name, table_oid, column_name, job_arguments) WHERE is_current;
 CREATE INDEX migration_runnable ON bbm.migration (table_root, id) WHERE status IN ('active', 'finalizing');
 
+CREATE TABLE bbm.part (
+    id              bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    migration_id    bigint NOT NULL REFERENCES bbm.migration ON DELETE CASCADE,
+    table_oid       oid NOT NULL,
+    table_name      text NOT NULL,
+    walk            text NOT NULL CHECK (walk IN ('keys', 'values', 'blocks', 'sweep')),
+    is_only         boolean NOT NULL,
+    condition       text,
+    cursor_columns  text[] NOT NULL CHECK (cardinality(cursor_columns) > 0),
+    cursor_types    text[] NOT NULL,
+    table_file      text[],
+    min_cursor      text[],
+    max_cursor      text[],
+    frontier        text[],
+    is_cut          boolean NOT NULL,
+    total_rows      bigint
+) WITH (fillfactor = 70);
+COMMENT ON TABLE bbm.part IS 'a table that a migration walks: its own, or one of its partitions or children; min_cursor..max_cursor was its range when it was queued';
+CREATE INDEX part_of_migration ON bbm.part (migration_id, id);
+CREATE INDEX part_uncut ON bbm.part (migration_id, id) WHERE NOT is_cut;
+
 CREATE TABLE bbm.job (
     id              bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     migration_id    bigint NOT NULL REFERENCES bbm.migration ON DELETE CASCADE,
+    part_id         bigint NOT NULL,
     status          text NOT NULL DEFAULT 'pending' CHECK (status IN ('pending', 'running', 'failed', 'succeeded')),
     min_cursor      text[] NOT NULL,
     max_cursor      text[] NOT NULL,
@@ -117,7 +137,7 @@ CREATE TABLE bbm.job (
     started_at      timestamptz,
     finished_at     timestamptz
 ) WITH (fillfactor = 50);
-COMMENT ON TABLE bbm.job IS 'one batch of a migration: the inclusive key range min_cursor..max_cursor, done up to and with cursor';
+COMMENT ON TABLE bbm.job IS 'one batch of a part of a migration: the inclusive key range min_cursor..max_cursor, done up to and with cursor';
 CREATE INDEX job_of_migration ON bbm.job (migration_id, id);
 CREATE INDEX job_running ON bbm.job (migration_id) WHERE status = 'running';
 CREATE INDEX job_unfinished ON bbm.job (migration_id, id) WHERE status <> 'succeeded';
@@ -173,6 +193,7 @@ CREATE INDEX job_transition_failures ON bbm.job_transition (migration_id, id) WH
 CREATE TABLE bbm.quarantine (
     id              bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     migration_id    bigint NOT NULL REFERENCES bbm.migration ON DELETE CASCADE,
+    part_id         bigint NOT NULL,
     job_id          bigint NOT NULL,
     key             text[] NOT NULL,
     sqlstate        text NOT NULL,
@@ -182,7 +203,7 @@ CREATE TABLE bbm.quarantine (
     context         text,
     attempts        integer NOT NULL,
     quarantined_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
-    UNIQUE (migration_id, key)
+    UNIQUE (migration_id, part_id, key)
 );
 COMMENT ON TABLE bbm.quarantine IS 'rows that a migration left as they were because its command raises an error for them';
 
@@ -194,7 +215,14 @@ COMMENT ON COLUMN bbm.migration.on_hold_until IS 'no job is started before; hold
 COMMENT ON COLUMN bbm.migration.recent_jobs IS 'jobs that were cut since it became active, for the failure threshold';
 COMMENT ON COLUMN bbm.migration.bounds_attempts IS 'ranges that could not be found in time; each halves the batch, after 3 the filter is left out of the search';
 COMMENT ON COLUMN bbm.migration.keys_planned IS 'batch sizes of the jobs that succeeded: how far it is where the key has no arithmetic';
-COMMENT ON COLUMN bbm.migration.frontier IS 'the end of the last job that was cut; NULL before the first';
+COMMENT ON COLUMN bbm.migration.walks_leaves IS 'each of its partitions or children by itself, and not the table as a whole';
+COMMENT ON COLUMN bbm.migration.workers IS 'processes that work on it at once, at the most';
+COMMENT ON COLUMN bbm.part.walk IS 'keys: by a unique key; values: by distinct values; blocks: by ctid; sweep: what the blocks have left, at once';
+COMMENT ON COLUMN bbm.part.is_only IS 'the rows of this table alone, not those of its children';
+COMMENT ON COLUMN bbm.part.condition IS 'which rows of the table, beside scope_to; NULL for all';
+COMMENT ON COLUMN bbm.part.table_file IS 'what the table''s file was when it was looked at last; NULL before';
+COMMENT ON COLUMN bbm.part.frontier IS 'the end of the last job that was cut; NULL before the first';
+COMMENT ON COLUMN bbm.part.is_cut IS 'all of its range is in jobs';
 COMMENT ON COLUMN bbm.migration.active_since IS 'the last time it became active or finalizing; started_at is the start of the first job';
 COMMENT ON COLUMN bbm.migration.row_cost_us IS 'measured microseconds per key, for the size of the next job and its first sub-batch';
 COMMENT ON COLUMN bbm.migration.home_system IS 'system identifier of the server it was queued on; elsewhere (restore, clone) it does not run';

@@ -9,9 +9,9 @@ CREATE FUNCTION bbm.undefine(name text)
     RETURNS boolean LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_undefine';
 COMMENT ON FUNCTION bbm.undefine(text) IS 'remove a job class; migrations that are queued keep their definition; true if there was one';
 
-CREATE FUNCTION bbm.queue(job_class_name text, table_name regclass, column_name text DEFAULT NULL, job_arguments jsonb DEFAULT '[]', command text DEFAULT NULL, scope_to text DEFAULT NULL, job_interval interval DEFAULT NULL, batch_size integer DEFAULT NULL, sub_batch_size integer DEFAULT NULL, max_batch_size integer DEFAULT NULL, pause interval DEFAULT NULL, batch_min_value "any" DEFAULT NULL, batch_max_value "any" DEFAULT NULL, batching_strategy text DEFAULT 'primary_key', cursor_columns text[] DEFAULT NULL, priority integer DEFAULT 0, finish_within interval DEFAULT NULL, on_data_error text DEFAULT 'fail', start boolean DEFAULT true, if_not_exists boolean DEFAULT false)
+CREATE FUNCTION bbm.queue(job_class_name text, table_name regclass, column_name text DEFAULT NULL, job_arguments jsonb DEFAULT '[]', command text DEFAULT NULL, scope_to text DEFAULT NULL, job_interval interval DEFAULT NULL, batch_size integer DEFAULT NULL, sub_batch_size integer DEFAULT NULL, max_batch_size integer DEFAULT NULL, pause interval DEFAULT NULL, batch_min_value "any" DEFAULT NULL, batch_max_value "any" DEFAULT NULL, batching_strategy text DEFAULT 'primary_key', cursor_columns text[] DEFAULT NULL, workers integer DEFAULT 1, priority integer DEFAULT 0, finish_within interval DEFAULT NULL, on_data_error text DEFAULT 'fail', start boolean DEFAULT true, if_not_exists boolean DEFAULT false, with_nulls boolean DEFAULT false)
     RETURNS bigint LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_queue';
-COMMENT ON FUNCTION bbm.queue(text, regclass, text, jsonb, text, text, interval, integer, integer, integer, interval, "any", "any", text, text[], integer, interval, text, boolean, boolean) IS 'queue a migration and return its id; the work starts after COMMIT';
+COMMENT ON FUNCTION bbm.queue(text, regclass, text, jsonb, text, text, interval, integer, integer, integer, interval, "any", "any", text, text[], integer, integer, interval, text, boolean, boolean, boolean) IS 'queue a migration and return its id; the work starts after COMMIT';
 
 CREATE FUNCTION bbm.estimate(job_class_name text, table_name regclass, column_name text DEFAULT NULL, job_arguments jsonb DEFAULT '[]', command text DEFAULT NULL, scope_to text DEFAULT NULL, job_interval interval DEFAULT NULL, batch_size integer DEFAULT NULL, sub_batch_size integer DEFAULT NULL, max_batch_size integer DEFAULT NULL, pause interval DEFAULT NULL, batch_min_value "any" DEFAULT NULL, batch_max_value "any" DEFAULT NULL, batching_strategy text DEFAULT 'primary_key', cursor_columns text[] DEFAULT NULL, max_time interval DEFAULT '10 s',
     OUT total_rows bigint, OUT total_keys bigint, OUT based_on text, OUT samples integer, OUT sampled_keys bigint, OUT sampled_rows bigint,
@@ -61,15 +61,15 @@ CREATE FUNCTION bbm.delete(job_class_name text, table_name regclass, column_name
     RETURNS boolean LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_delete';
 COMMENT ON FUNCTION bbm.delete(text, regclass, text, jsonb, text) IS 'remove a migration, running or not; its events stay (by configuration)';
 
-CREATE FUNCTION bbm.alter(id bigint, batch_size integer DEFAULT NULL, sub_batch_size integer DEFAULT NULL, max_batch_size integer DEFAULT NULL, job_interval interval DEFAULT NULL, pause interval DEFAULT NULL, priority integer DEFAULT NULL)
+CREATE FUNCTION bbm.alter(id bigint, batch_size integer DEFAULT NULL, sub_batch_size integer DEFAULT NULL, max_batch_size integer DEFAULT NULL, job_interval interval DEFAULT NULL, pause interval DEFAULT NULL, priority integer DEFAULT NULL, workers integer DEFAULT NULL)
     RETURNS void LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_alter';
-COMMENT ON FUNCTION bbm.alter(bigint, integer, integer, integer, interval, interval, integer) IS 'change the pace of a migration; NULL keeps a setting (by id)';
-CREATE FUNCTION bbm.alter(name text, batch_size integer DEFAULT NULL, sub_batch_size integer DEFAULT NULL, max_batch_size integer DEFAULT NULL, job_interval interval DEFAULT NULL, pause interval DEFAULT NULL, priority integer DEFAULT NULL)
+COMMENT ON FUNCTION bbm.alter(bigint, integer, integer, integer, interval, interval, integer, integer) IS 'change the pace of a migration; NULL keeps a setting (by id)';
+CREATE FUNCTION bbm.alter(name text, batch_size integer DEFAULT NULL, sub_batch_size integer DEFAULT NULL, max_batch_size integer DEFAULT NULL, job_interval interval DEFAULT NULL, pause interval DEFAULT NULL, priority integer DEFAULT NULL, workers integer DEFAULT NULL)
     RETURNS void LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_alter';
-COMMENT ON FUNCTION bbm.alter(text, integer, integer, integer, interval, interval, integer) IS 'change the pace of a migration; NULL keeps a setting (by job class name)';
-CREATE FUNCTION bbm.alter(job_class_name text, table_name regclass, column_name text, job_arguments jsonb, batch_size integer DEFAULT NULL, sub_batch_size integer DEFAULT NULL, max_batch_size integer DEFAULT NULL, job_interval interval DEFAULT NULL, pause interval DEFAULT NULL, priority integer DEFAULT NULL)
+COMMENT ON FUNCTION bbm.alter(text, integer, integer, integer, interval, interval, integer, integer) IS 'change the pace of a migration; NULL keeps a setting (by job class name)';
+CREATE FUNCTION bbm.alter(job_class_name text, table_name regclass, column_name text, job_arguments jsonb, batch_size integer DEFAULT NULL, sub_batch_size integer DEFAULT NULL, max_batch_size integer DEFAULT NULL, job_interval interval DEFAULT NULL, pause interval DEFAULT NULL, priority integer DEFAULT NULL, workers integer DEFAULT NULL)
     RETURNS void LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_alter';
-COMMENT ON FUNCTION bbm.alter(text, regclass, text, jsonb, integer, integer, integer, interval, interval, integer) IS 'change the pace of a migration; NULL keeps a setting (by configuration)';
+COMMENT ON FUNCTION bbm.alter(text, regclass, text, jsonb, integer, integer, integer, interval, interval, integer, integer) IS 'change the pace of a migration; NULL keeps a setting (by configuration)';
 
 CREATE FUNCTION bbm.hold(id bigint, duration interval, reason text DEFAULT NULL)
     RETURNS boolean LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_hold';
@@ -164,15 +164,15 @@ CREATE FUNCTION bbm.explain(job_class_name text, table_name regclass, column_nam
     BEGIN ATOMIC SELECT line FROM pg_catalog.string_to_table(bbm.explain_text($1, $2, $3, $4), pg_catalog.chr(10)) AS line; END;
 COMMENT ON FUNCTION bbm.explain(text, regclass, text, jsonb) IS 'the exact statement and plan of the next sub-batch (by configuration)';
 
-CREATE FUNCTION bbm.run_batch(id bigint, min "any", max "any", dry_run boolean DEFAULT true, OUT rows_affected bigint, OUT duration interval, OUT wal_bytes bigint)
+CREATE FUNCTION bbm.run_batch(id bigint, min "any", max "any", dry_run boolean DEFAULT true, part regclass DEFAULT NULL, OUT rows_affected bigint, OUT duration interval, OUT wal_bytes bigint)
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_run_batch';
-COMMENT ON FUNCTION bbm.run_batch(bigint, "any", "any", boolean) IS 'run the command for a range of keys and roll it back; with dry_run => false run the quarantined rows of the range (by id)';
-CREATE FUNCTION bbm.run_batch(name text, min "any", max "any", dry_run boolean DEFAULT true, OUT rows_affected bigint, OUT duration interval, OUT wal_bytes bigint)
+COMMENT ON FUNCTION bbm.run_batch(bigint, "any", "any", boolean, regclass) IS 'run the command for a range of keys and roll it back; with dry_run => false run the quarantined rows of the range; part names the table where several are walked (by id)';
+CREATE FUNCTION bbm.run_batch(name text, min "any", max "any", dry_run boolean DEFAULT true, part regclass DEFAULT NULL, OUT rows_affected bigint, OUT duration interval, OUT wal_bytes bigint)
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_run_batch';
-COMMENT ON FUNCTION bbm.run_batch(text, "any", "any", boolean) IS 'run the command for a range of keys and roll it back; with dry_run => false run the quarantined rows of the range (by job class name)';
-CREATE FUNCTION bbm.run_batch(job_class_name text, table_name regclass, column_name text, job_arguments jsonb, min "any", max "any", dry_run boolean DEFAULT true, OUT rows_affected bigint, OUT duration interval, OUT wal_bytes bigint)
+COMMENT ON FUNCTION bbm.run_batch(text, "any", "any", boolean, regclass) IS 'run the command for a range of keys and roll it back; with dry_run => false run the quarantined rows of the range; part names the table where several are walked (by job class name)';
+CREATE FUNCTION bbm.run_batch(job_class_name text, table_name regclass, column_name text, job_arguments jsonb, min "any", max "any", dry_run boolean DEFAULT true, part regclass DEFAULT NULL, OUT rows_affected bigint, OUT duration interval, OUT wal_bytes bigint)
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_run_batch';
-COMMENT ON FUNCTION bbm.run_batch(text, regclass, text, jsonb, "any", "any", boolean) IS 'run the command for a range of keys and roll it back; with dry_run => false run the quarantined rows of the range (by configuration)';
+COMMENT ON FUNCTION bbm.run_batch(text, regclass, text, jsonb, "any", "any", boolean, regclass) IS 'run the command for a range of keys and roll it back; with dry_run => false run the quarantined rows of the range; part names the table where several are walked (by configuration)';
 
 CREATE FUNCTION bbm.scaffold_text(name text, table_name regclass, column_name text DEFAULT NULL)
     RETURNS text LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_scaffold_text';

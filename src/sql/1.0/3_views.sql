@@ -3,10 +3,11 @@
 -- the same number may be another role.
 
 CREATE VIEW bbm.workers WITH (security_barrier) AS
-    SELECT l.pid, m.id AS migration_id, m.job_class_name, m.table_name, j.id AS job_id, j.min_cursor, j.max_cursor, j.cursor,
+    SELECT l.pid, m.id AS migration_id, m.job_class_name, p.table_name, j.id AS job_id, j.min_cursor, j.max_cursor, j.cursor,
            j.sub_batch_size, j.sub_batches, j.rows_affected, j.started_at
     FROM pg_catalog.pg_locks AS l
     JOIN bbm.job AS j ON j.id = (l.classid::bigint << 32 | l.objid::bigint)
+    JOIN bbm.part AS p ON p.id = j.part_id
     JOIN bbm.migration AS m ON m.id = j.migration_id
     WHERE l.locktype = 'advisory' AND l.objsubid = 4 AND l.granted AND j.status = 'running'
       AND l.database = (SELECT d.oid FROM pg_catalog.pg_database AS d WHERE d.datname = current_database())
@@ -15,8 +16,8 @@ COMMENT ON VIEW bbm.workers IS 'the processes that hold a job now';
 
 CREATE VIEW bbm.migrations WITH (security_barrier) AS
     SELECT m.id, m.job_class_name, m.table_name, m.table_oid, m.table_root, m.column_name, m.job_arguments, m.generation, m.is_current, m.status,
-           m.status_reason, m.statement, m.scope_to, m.operation_name, m.batching_strategy, m.cursor_columns, m.cursor_types,
-           m.min_cursor, m.max_cursor, m.frontier, m.total_rows, m.job_interval, m.pause, m.batch_size, m.batch_size_given,
+           m.status_reason, m.statement, m.scope_to, m.operation_name, m.batching_strategy, m.cursor_columns, t.cursor_types,
+           t.min_cursor, t.max_cursor, t.frontier, t.parts, t.parts_cut, m.workers, m.total_rows, m.job_interval, m.pause, m.batch_size, m.batch_size_given,
            m.sub_batch_size, m.max_batch_size, m.priority, m.next_job_at, m.on_hold_until, m.hold_reason, m.on_data_error,
            m.recent_jobs, m.bounds_attempts, m.owner_name, m.jobs_succeeded, u.jobs_unfinished, u.jobs_failed,
            q.rows_quarantined, m.rows_affected + u.rows_affected AS rows_affected, m.sub_batches + u.sub_batches AS sub_batches,
@@ -27,33 +28,46 @@ CREATE VIEW bbm.migrations WITH (security_barrier) AS
     FROM bbm.migration AS m
     -- LEFT JOINs, though there is always a row: whoever does not ask for these columns does not pay for them.
     LEFT JOIN LATERAL (
+        SELECT count(*) AS parts, count(*) FILTER (WHERE a.is_cut) AS parts_cut,
+               CASE WHEN count(*) = 1 THEN min(a.cursor_types) END AS cursor_types, CASE WHEN count(*) = 1 THEN min(a.min_cursor) END AS min_cursor,
+               CASE WHEN count(*) = 1 THEN max(a.max_cursor) END AS max_cursor, CASE WHEN count(*) = 1 THEN max(a.frontier) END AS frontier
+        FROM bbm.part AS a WHERE a.migration_id = m.id) AS t ON true
+    LEFT JOIN LATERAL (
         SELECT count(*) AS jobs_unfinished, count(*) FILTER (WHERE j.status = 'failed') AS jobs_failed,
                coalesce(sum(j.rows_affected), 0)::bigint AS rows_affected, coalesce(sum(j.sub_batches), 0)::bigint AS sub_batches,
                coalesce(sum(j.work_us), 0)::bigint AS work_us, coalesce(max(j.longest_us), 0) AS longest_us,
-               coalesce(sum(CASE WHEN m.cursor_types IN ('{smallint}', '{integer}', '{bigint}')
+               coalesce(sum(CASE WHEN t.cursor_types IN ('{smallint}', '{integer}', '{bigint}')
                                  THEN j.max_cursor[1]::numeric - coalesce(j.cursor[1]::numeric, j.min_cursor[1]::numeric - 1) END), 0) AS positions
         FROM bbm.job AS j WHERE j.migration_id = m.id AND j.status <> 'succeeded') AS u ON true
     LEFT JOIN LATERAL (
         SELECT count(*) AS rows_quarantined FROM bbm.quarantine AS q WHERE q.migration_id = m.id) AS q ON true
     CROSS JOIN LATERAL (
         SELECT CASE WHEN m.status IN ('finished', 'finalized') THEN 1
-                    WHEN m.frontier IS NULL THEN 0
-                    WHEN m.cursor_types IN ('{smallint}', '{integer}', '{bigint}')
-                    THEN trunc(least(0.9999, greatest(0, (m.frontier[1]::numeric - m.min_cursor[1]::numeric + 1 - u.positions)
-                                                        / (m.max_cursor[1]::numeric - m.min_cursor[1]::numeric + 1))), 4)
+                    WHEN m.started_at IS NULL THEN 0
+                    WHEN t.cursor_types IN ('{smallint}', '{integer}', '{bigint}')
+                    THEN trunc(least(0.9999, greatest(0, (t.frontier[1]::numeric - t.min_cursor[1]::numeric + 1 - u.positions)
+                                                        / (t.max_cursor[1]::numeric - t.min_cursor[1]::numeric + 1))), 4)
                     WHEN m.total_rows > 0 THEN trunc(least(0.9999, m.keys_planned::numeric / m.total_rows), 4)
+                    WHEN t.parts > 1 THEN trunc(least(0.9999, t.parts_cut::numeric / t.parts), 4)
                END AS progress) AS p
     WHERE bbm.is_home(m.home_system, m.home_database) AND pg_has_role(m.owner_oid, 'USAGE') OR pg_has_role('pg_monitor', 'USAGE');
 COMMENT ON VIEW bbm.migrations IS 'every migration with its definition and its counters; progress is by key position, or by batches over estimated rows where the key has no arithmetic';
 
 CREATE VIEW bbm.jobs WITH (security_barrier) AS
-    SELECT j.id, j.migration_id, m.job_class_name, j.status, j.min_cursor, j.max_cursor, j.cursor, j.batch_size, j.sub_batch_size,
+    SELECT j.id, j.migration_id, m.job_class_name, p.table_name AS part_name, j.status, j.min_cursor, j.max_cursor, j.cursor, j.batch_size, j.sub_batch_size,
            j.attempts, j.epoch, j.rows_affected, j.sub_batches, j.work_us * interval '1 microsecond' AS work_time,
            j.longest_us * interval '1 microsecond' AS longest_sub_batch, j.elapsed_us * interval '1 microsecond' AS elapsed,
            j.retry_at, j.wants_split, j.created_at, j.started_at, j.finished_at
-    FROM bbm.job AS j JOIN bbm.migration AS m ON m.id = j.migration_id
+    FROM bbm.job AS j JOIN bbm.migration AS m ON m.id = j.migration_id JOIN bbm.part AS p ON p.id = j.part_id
     WHERE bbm.is_home(m.home_system, m.home_database) AND pg_has_role(m.owner_oid, 'USAGE') OR pg_has_role('pg_monitor', 'USAGE');
 COMMENT ON VIEW bbm.jobs IS 'the batches of each migration, with their key ranges and counters';
+
+CREATE VIEW bbm.parts WITH (security_barrier) AS
+    SELECT p.id, p.migration_id, m.job_class_name, p.table_name, p.table_oid, p.walk, p.condition, p.cursor_columns, p.cursor_types,
+           p.min_cursor, p.max_cursor, p.frontier, p.is_cut, p.total_rows
+    FROM bbm.part AS p JOIN bbm.migration AS m ON m.id = p.migration_id
+    WHERE bbm.is_home(m.home_system, m.home_database) AND pg_has_role(m.owner_oid, 'USAGE') OR pg_has_role('pg_monitor', 'USAGE');
+COMMENT ON VIEW bbm.parts IS 'the tables that each migration walks, in the order of the walk: its own, or its partitions or children';
 
 CREATE VIEW bbm.job_transitions WITH (security_barrier) AS
     SELECT t.id, t.migration_id, t.job_id, m.job_class_name, t.from_status, t.to_status, t.reason, t.sqlstate, t.message, t.detail,
@@ -93,10 +107,11 @@ COMMENT ON VIEW bbm.job_classes IS 'the definitions that bbm.queue knows by name
 CREATE VIEW bbm.progress WITH (security_barrier) AS
     SELECT m.id, m.job_class_name, m.table_name, m.status, m.status IN ('finished', 'finalized') AS finished, m.progress,
            CASE WHEN m.status IN ('finished', 'finalized') THEN 'finished'
-                WHEN m.frontier IS NULL THEN 'not started'
+                WHEN m.started_at IS NULL THEN 'not started'
                 WHEN m.progress IS NULL THEN 'unknown'
                 WHEN m.cursor_types IN ('{smallint}', '{integer}', '{bigint}') THEN 'key position'
-                ELSE 'batches over estimated rows' END AS progress_basis,
+                WHEN m.total_rows > 0 THEN 'batches over estimated rows'
+                ELSE 'tables' END AS progress_basis,
            m.rows_affected, m.total_rows, m.jobs_succeeded, m.jobs_failed, m.rows_quarantined,
            round(m.rows_affected / nullif(extract(epoch FROM m.work_time), 0), 1) AS rows_per_s,
            greatest(coalesce(m.finished_at, now()) - m.started_at, interval '0') AS elapsed,
@@ -145,7 +160,8 @@ CREATE VIEW bbm.status WITH (security_barrier) AS
                           CASE WHEN m.hold_reason ~ '^[a-z_]+$' THEN 'hold: ' || m.hold_reason -- an indicator
                                WHEN m.on_hold_until < now() + interval '1 day' THEN 'held until ' || to_char(m.on_hold_until, 'HH24:MI:SS')
                                ELSE 'held until ' || to_char(m.on_hold_until, 'DD Mon') END
-                     WHEN w.workers > 0 THEN w.workers || CASE w.workers WHEN 1 THEN ' worker' ELSE ' workers' END
+                     WHEN w.workers > 0 THEN w.workers || CASE WHEN w.workers < m.workers THEN ' of ' || m.workers ELSE '' END
+                                               || CASE greatest(w.workers, m.workers) WHEN 1 THEN ' worker' ELSE ' workers' END
                      WHEN current_setting('bbm.enabled') = 'off' THEN 'bbm.enabled is off'
                      WHEN current_setting('bbm.max_workers') = '0' THEN 'bbm.max_workers is 0'
                      WHEN m.next_job_at > now() THEN 'next job at ' || to_char(m.next_job_at, 'HH24:MI:SS')

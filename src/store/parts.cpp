@@ -1,0 +1,91 @@
+#include "store/parts.hpp"
+
+#include "core/lifecycle.hpp"
+#include "pg/spi.hpp"
+
+namespace bbm::store {
+
+namespace {
+
+#define BBM_PART_COLUMNS                                                                                               \
+    "id, table_oid, table_name, walk, is_only, condition, cursor_columns, cursor_types, table_file, min_cursor, "      \
+    "max_cursor, frontier, coalesce(total_rows, -1)"
+
+pg::Statement insert_statement = {
+    "INSERT INTO bbm.part (migration_id, table_oid, table_name, walk, is_only, condition, cursor_columns, cursor_types,"
+    " table_file, min_cursor, max_cursor, is_cut, total_rows)"
+    " VALUES ($1, $2::pg_catalog.oid, $3, $4, $5, $6, $7, $8, $9, $10, $11, $10 IS NULL, $12) RETURNING id"};
+pg::Statement load_statement = {"SELECT " BBM_PART_COLUMNS " FROM bbm.part WHERE id = $1"};
+pg::Statement all_statement = {"SELECT " BBM_PART_COLUMNS " FROM bbm.part WHERE migration_id = $1 ORDER BY id"};
+pg::Statement next_statement = {
+    "SELECT " BBM_PART_COLUMNS " FROM bbm.part WHERE migration_id = $1 AND NOT is_cut ORDER BY id LIMIT 1"};
+pg::Statement frontier_statement = {"UPDATE bbm.part SET frontier = $2, is_cut = $3 WHERE id = $1"};
+pg::Statement cut_statement = {"UPDATE bbm.part SET is_cut = true WHERE id = $1"};
+pg::Statement file_statement = {"UPDATE bbm.part SET table_file = $2 WHERE id = $1"};
+pg::Statement name_statement = {"UPDATE bbm.part SET table_name = $2 WHERE id = $1"};
+
+Part read_part(const pg::Row &row, Arena arena) {
+    Part part;
+    part.id = row.integer(1);
+    part.table_oid = static_cast<std::uint32_t>(row.integer(2));
+    part.table_name = row.text(3, arena);
+    part.walk = parse_walk(row.text(4, arena)).value_or(Walk::keys);
+    part.is_only = row.boolean(5);
+    part.condition = row.text(6, arena);
+    part.cursor_columns = row.key(7, arena);
+    part.cursor_types = row.key(8, arena);
+    part.table_file = row.key(9, arena);
+    if (!row.is_null(10))
+        part.range = Range{row.key(10, arena), row.key(11, arena)};
+    part.frontier = row.key(12, arena);
+    part.total_rows = row.integer(13);
+    return part;
+}
+
+std::optional<Part> load_with(pg::Statement &statement, std::int64_t id, Arena arena) {
+    std::optional<Part> part;
+    pg::query(statement, {pg::integer(id)}, [&](pg::Row row) { part = read_part(row, arena); });
+    return part;
+}
+
+} // namespace
+
+void insert_part(std::int64_t migration_id, Part &part) {
+    const Range range = part.range.value_or(Range{});
+    pg::query(insert_statement,
+              {pg::integer(migration_id), pg::integer(part.table_oid), pg::text(part.table_name),
+               pg::text(name(part.walk)), pg::boolean(part.is_only), pg::text(part.condition),
+               pg::key(part.cursor_columns), pg::key(part.cursor_types), pg::key(part.table_file), pg::key(range.min),
+               pg::key(range.max), pg::known(part.total_rows)},
+              [&](pg::Row row) { part.id = row.integer(1); });
+}
+
+std::optional<Part> load_part(std::int64_t id, Arena arena) { return load_with(load_statement, id, arena); }
+
+Vector<Part> &parts_of(std::int64_t migration_id, Arena arena) {
+    auto &parts = make<Vector<Part>>(arena);
+    pg::query(all_statement, {pg::integer(migration_id)},
+              [&](pg::Row row) { parts.push_back(read_part(row, arena)); });
+    return parts;
+}
+
+std::optional<Part> next_uncut_part(std::int64_t migration_id, Arena arena) {
+    return load_with(next_statement, migration_id, arena);
+}
+
+void set_frontier(const Part &part, Key frontier) {
+    const bool is_cut = !part.range || same_key(frontier, part.range->max);
+    pg::execute(frontier_statement, {pg::integer(part.id), pg::key(frontier), pg::boolean(is_cut)});
+}
+
+void mark_cut(std::int64_t id) { pg::execute(cut_statement, {pg::integer(id)}); }
+
+void set_table_file(std::int64_t id, Key table_file) {
+    pg::execute(file_statement, {pg::integer(id), pg::key(table_file)});
+}
+
+void set_table_name(std::int64_t id, Text table_name) {
+    pg::execute(name_statement, {pg::integer(id), pg::text(table_name)});
+}
+
+} // namespace bbm::store

@@ -22,10 +22,4 @@ Watch *prepared_watch();
 void watch_in_passing(Watch *watch);
 bool is_watched(const Watch &watch);
 
-// Does the prepared plan (an SPIPlanPtr), as it was analysed last, take both ends of a range of such keys?
-bool takes_range(void *plan, std::size_t key_columns);
-
-// How often the table stands in the rewritten queries of a prepared plan (an SPIPlanPtr), and whether rules changed it.
-void count_references(void *plan, std::uint32_t table, CommandFacts &facts);
-
 } // namespace bbm::pg

@@ -3,7 +3,9 @@
 #include "pg/analysis.hpp"
 #include "pg/key_value.hpp"
 #include "pg/memory.hpp"
+#include "pg/parameters.hpp"
 #include "pg/report.hpp"
+#include "pg/target.hpp"
 
 #include <algorithm>
 

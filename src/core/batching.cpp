@@ -13,8 +13,6 @@ constexpr int kUnmeasuredSubBatch = 100;
 constexpr int kLargestUnmeasured = 10'000;
 // Below this, bookkeeping costs more than the work; also what the design promises as the floor.
 constexpr int kSmallestSubBatch = 10;
-// A sub-batch never spans more keys than a job may.
-constexpr int kLargestBatch = 2'000'000; // GitLab's upper limit
 // Half the weight to the newest sample: the size reacts after one sub-batch and still forgets a single hiccup in three.
 constexpr double kNewestWeight = 0.5;
 constexpr double kLargestGrowth = 2.0;

@@ -5,6 +5,9 @@
 
 namespace bbm {
 
+// Keys of a job, and so of a sub-batch, where the user sets no limit. The documented figure.
+inline constexpr int kLargestBatch = 2'000'000;
+
 struct SubBatchSample {
     int keys;    // keys the range spanned; what the next range is measured in
     Micros work; // time of the statement itself, not of waiting or sleeping

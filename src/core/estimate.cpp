@@ -1,5 +1,6 @@
 #include "core/estimate.hpp"
 
+#include "core/batching.hpp"
 #include "core/optimizer.hpp"
 
 #include <algorithm>
@@ -25,7 +26,7 @@ constexpr double kStandardErrors = 2; // 95 of 100 means lie within
 // A job of ten seconds loses little when it is done again, and its bookkeeping does not show.
 constexpr double kJobTargetUs = 10e6;
 constexpr double kSmallestJob = 1000;
-constexpr double kLargestJob = 2'000'000;
+constexpr double kLargestJob = kLargestBatch;
 // Of the limit; the rest is for what the samples did not see.
 constexpr double kPlannedShare = 0.9;
 // Of an interval. Busier, and the optimizer would cut the jobs down, which costs more intervals than there are.

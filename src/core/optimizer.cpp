@@ -1,5 +1,7 @@
 #include "core/optimizer.hpp"
 
+#include "core/batching.hpp"
+
 #include <algorithm>
 #include <cmath>
 
@@ -13,7 +15,6 @@ constexpr double kTargetLow = 0.90;
 constexpr double kTargetHigh = 0.95;
 constexpr double kLargestGrowth = 1.2;
 constexpr int kSmallestOptimized = 1000;
-constexpr int kLargestBatch = 2'000'000;
 constexpr int kIntervalBatch = 1000;
 
 // Without an interval. The first job is long enough to measure, short enough to be wrong about; then ten seconds keep

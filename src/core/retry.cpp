@@ -17,7 +17,6 @@ constexpr int kLargestDoubling = 6;              // 2^6 s is beyond kLongestDela
 constexpr int kAttempts = 3;
 constexpr int kReducedTo = 75;  // percent of a sub-batch that ran into a time-out
 constexpr int kLargestCut = 65; // percent of the configured size
-constexpr int kMinimumJobs = 50;
 constexpr int kBatchDivisor = 2;
 
 // Parts that a job is cut into because of locks. Each is a row of bookkeeping.
@@ -25,11 +24,8 @@ constexpr int kMostParts = 16;
 // Beyond any number of halvings.
 constexpr int kMostBoundsAttempts = 40;
 
-constexpr Text kCanceled = "57014"; // statement_timeout, mostly our own
-constexpr Text kLockNotAvailable = "55P03";
-
 bool is_class(Text sqlstate, Text prefix) { return sqlstate.substr(0, prefix.size()) == prefix; }
-bool is_timeout(Text sqlstate) { return sqlstate == kCanceled || sqlstate == kLockNotAvailable; }
+bool is_timeout(Text sqlstate) { return sqlstate == kQueryCanceled || sqlstate == kLockNotAvailable; }
 
 // Waits for others and for weather: doubled per attempt, spread over its upper half so that many jobs do not come back
 // at once.
@@ -67,7 +63,7 @@ RetryDecision after_timeout(const FailedRun &run, double jitter) {
 } // namespace
 
 FailureClass classify(Text sqlstate) {
-    constexpr Text transient[] = {"40001", "40P01", kLockNotAvailable, kCanceled, "25006"};
+    constexpr Text transient[] = {"40001", "40P01", kLockNotAvailable, kQueryCanceled, "25006"};
     if (std::find(std::begin(transient), std::end(transient), sqlstate) != std::end(transient))
         return FailureClass::transient;
     if (is_class(sqlstate, "53") || sqlstate == "58030" || is_class(sqlstate, "57P0"))

@@ -5,6 +5,10 @@
 
 namespace bbm {
 
+// The two that say "not in this time": statement_timeout (mostly our own) or a cancel request, and lock_timeout.
+inline constexpr Text kQueryCanceled = "57014";
+inline constexpr Text kLockNotAvailable = "55P03";
+
 enum class FailureClass {
     transient, // others and the weather: it will pass
     resources, // of the server
@@ -40,9 +44,10 @@ struct RetryDecision {
 RetryDecision after_failure(const FailedRun &run, double jitter);
 
 // The documented failure threshold: more than half of at least 50 jobs since the last start.
+inline constexpr int kMinimumJobs = 50;
 bool too_many_failed(std::int64_t jobs, std::int64_t failed);
 // Fewer failed jobs than this cannot be too many.
-inline constexpr int kFewestTooMany = 26;
+inline constexpr int kFewestTooMany = kMinimumJobs / 2 + 1;
 
 // A range that cannot be found in time is halved like any other failure. Where a filter is part of the search it is
 // left out after 3 attempts, and the size begins anew: then only the index has to answer.

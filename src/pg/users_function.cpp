@@ -1,3 +1,4 @@
+#include "core/retry.hpp"
 #include "pg/attempt.hpp"
 #include "pg/clock.hpp"
 #include "pg/health.hpp"
@@ -108,7 +109,7 @@ std::optional<Reading> read_users_indicator(std::uint32_t table, Arena arena) {
         value = call(find_function(function_name), table);
         stop_statement_timer();
     });
-    if (error && error->sqlstate == "57014" && !in_worker)
+    if (error && error->sqlstate == kQueryCanceled && !in_worker)
         raise(*error);
     if (error && stopwatch() - start >= kLongestCall)
         left_alone_until = stopwatch() + kRestAfterLongCall;

@@ -129,7 +129,7 @@ void give_back(const JobRun &run, Text reason) {
 // A cancelled statement of a migration that was paused is no failure, and in a client's session it is the client's
 // wish.
 void end_failed(JobRun &run, const Failure &failure, Range tried) {
-    const bool is_cancel = failure.sqlstate == "57014";
+    const bool is_cancel = failure.sqlstate == kQueryCanceled;
     const bool runnable = still_runnable(run);
     if (!runnable || (is_cancel && run.session->cancel == pg::Cancel::raises)) {
         give_back(run, "cancelled");

@@ -26,8 +26,6 @@ namespace {
 // A failed claim (a lock held by somebody, the bounds not found in time) is tried again after this.
 constexpr Micros kClaimRetry = 1'000'000;
 // A claim that found the table or the migration locked.
-constexpr Text kLockNotAvailable = "55P03";
-constexpr Text kCanceled = "57014";
 constexpr Micros kTableRetry = 100'000;
 
 struct Engine {
@@ -68,7 +66,7 @@ void count_bounds_failure(const Engine &engine, const Failure &failure) {
         const auto migration = store::lock_migration(engine.migration.id, pg::current_arena());
         if (!migration)
             return;
-        const bool is_slow = failure.sqlstate == kCanceled;
+        const bool is_slow = failure.sqlstate == kQueryCanceled;
         const int attempts = migration->bounds_attempts + 1;
         store::set_bounds_attempts(migration->id, is_slow ? attempts : std::max(attempts, kUnfilteredAfter));
         store::record_event(*migration, "bounds", {{}, &failure}, name(migration->status));
@@ -78,7 +76,7 @@ void count_bounds_failure(const Engine &engine, const Failure &failure) {
 bool is_bounds_failure(const Engine &engine, const Failure &error) {
     if (!engine.is_looking || is_hopeless(engine.migration.bounds_attempts))
         return false;
-    return error.sqlstate == kCanceled || (engine.filters_bounds && classify(error.sqlstate) == FailureClass::data);
+    return error.sqlstate == kQueryCanceled || (engine.filters_bounds && classify(error.sqlstate) == FailureClass::data);
 }
 
 // In a transaction that it opens. Never waits for the table: people would wait behind the migration's row.
@@ -93,7 +91,7 @@ Claim try_to_claim(Engine &engine, Migration &fresh, Arena arena) {
 
 Claim after_claim_error(Engine &engine, const Failure &error) {
     lose_aim();
-    if (error.sqlstate == kCanceled && engine.session->cancel == pg::Cancel::raises)
+    if (error.sqlstate == kQueryCanceled && engine.session->cancel == pg::Cancel::raises)
         pg::raise(error);
     if (error.sqlstate == kLockNotAvailable) // somebody pauses, alters or claims in this moment
         return {.kind = Claim::Kind::rest, .until = pg::now() + kTableRetry};
@@ -102,7 +100,7 @@ Claim after_claim_error(Engine &engine, const Failure &error) {
         return {.kind = Claim::Kind::rest, .until = pg::now() + kClaimRetry};
     }
     const FailureClass failure_class = classify(error.sqlstate);
-    const bool is_hopeless_search = engine.is_looking && error.sqlstate == kCanceled;
+    const bool is_hopeless_search = engine.is_looking && error.sqlstate == kQueryCanceled;
     if (!is_hopeless_search && (failure_class == FailureClass::transient || failure_class == FailureClass::resources)) {
         say_once(engine, error);
         return {.kind = Claim::Kind::rest, .until = pg::now() + kClaimRetry};

@@ -96,10 +96,12 @@ int default_batch_size(Micros job_interval, int max_batch_size) {
     return std::min(job_interval > 0 ? kIntervalBatch : kUnmeasuredBatch, largest(max_batch_size));
 }
 
+bool has_fixed_size(const Pace &pace) { return pace.batch_size_given && pace.job_interval == 0; }
+
 std::optional<BatchSizeChange> next_batch_size(const Pace &pace, std::span<const JobSample> newest_first) {
     if (pace.job_interval > 0)
         return fit_interval(pace, newest_first);
-    if (pace.batch_size_given)
+    if (has_fixed_size(pace))
         return std::nullopt;
     return fit_target(pace, newest_first);
 }

@@ -24,6 +24,9 @@ std::optional<double> smoothed_efficiency(std::span<const JobSample> newest_firs
 // The size of a migration's first job when the user gives none.
 int default_batch_size(Micros job_interval, int max_batch_size);
 
+// The size stays what a person gave: without an interval small jobs cost little.
+bool has_fixed_size(const Pace &pace);
+
 struct BatchSizeChange {
     int size;
     double efficiency; // of the jobs so far: 1 where they take as long as they should

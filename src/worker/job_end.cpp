@@ -78,8 +78,7 @@ void fail(const JobRun &run, const Failure &failure, Range tried) {
 
 // After every job that succeeded. The user's own CALL counts as well: it shows what the work costs.
 void optimize_batch_size(const Migration &migration) {
-    const bool is_fixed = migration.pace.batch_size_given && migration.pace.job_interval == 0;
-    if (!pg::settings().optimize_batches || is_fixed)
+    if (!pg::settings().optimize_batches || has_fixed_size(migration.pace))
         return;
     if (!store::next_uncut_part(migration.id, pg::current_arena())) // no job will take another size
         return;

@@ -129,7 +129,9 @@ Text wait_until_clear(const Session &session, const Migration &migration, Hold &
         watch.room.reset();
         watch.room.enter();
         pg::sleep_until(std::min(pg::now() + kBetweenLooks, deadline), session.cancel);
-        if (!pg::settings().enabled || !keep_hold(session, migration, hold))
+        if (!pg::settings().enabled)
+            return "bbm.enabled is off";
+        if (!keep_hold(session, migration, hold))
             return "ended by somebody";
         if (pg::now() >= deadline)
             return "the time is over";

@@ -61,9 +61,7 @@ Run run_until_done(std::int64_t id, const Session &session) {
         said = said || run.outcome == Run::Outcome::resting;
         const Micros until =
             run.outcome == Run::Outcome::busy ? pg::now() + kBusyRetry : std::min(run.until, pg::now() + kBetweenLooks);
-        do // a statement that was timed out has set the latch
-            pg::sleep_until(std::min(until, session.deadline), session.cancel);
-        while (until - pg::now() <= kBusyRetry && pg::now() < std::min(until, session.deadline));
+        pg::rest_until(std::min(until, session.deadline), session.cancel);
     }
 }
 

@@ -29,6 +29,8 @@ namespace {
 
 // A latch wait is told its length in an int of milliseconds; a longer sleep just wakes once in between.
 constexpr Micros kLongestNap = 3600LL * 1000 * 1000;
+// Whoever sets the latch can wait that long; longer rests he ends.
+constexpr Micros kWholeRest = 1'000'000;
 
 uint32 wait_event() {
 #if PG_VERSION_NUM >= 170000
@@ -65,6 +67,12 @@ void sleep_until(Micros deadline, Cancel cancel) {
     (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, milliseconds, wait_event());
     ResetLatch(MyLatch);
     check_signals(cancel);
+}
+
+void rest_until(Micros deadline, Cancel cancel) {
+    do
+        sleep_until(deadline, cancel);
+    while (deadline - now() <= kWholeRest && now() < deadline);
 }
 
 void check_signals(Cancel cancel) {

@@ -18,6 +18,9 @@ enum class Cancel {
 // Sleeps on the latch until the deadline, a signal, or somebody sets the latch. Re-reads the configuration if asked to.
 // Ends the process when it is told to die or the postmaster is gone.
 void sleep_until(Micros deadline, Cancel cancel);
+// The same between two pieces of work, but what is left of a second is slept whole: a statement that was timed out has
+// set the latch, and would be tried again at once for ever.
+void rest_until(Micros deadline, Cancel cancel);
 // Between two pieces of work: dies, re-reads the configuration.
 void check_signals(Cancel cancel);
 

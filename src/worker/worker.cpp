@@ -16,7 +16,6 @@ namespace {
 // A worker sleeps through a shorter rest; before a longer one it leaves, and the scheduler starts another in time. One
 // that somebody waits for stays.
 constexpr Micros kShortRest = 2'000'000;
-constexpr Micros kWholeRest = 1'000'000;
 
 // What a caller of bbm.finalize() cannot do for itself: his transaction is still open, so nobody would see it.
 void mark_finalizing(std::int64_t id) {
@@ -49,11 +48,7 @@ void run_worker() {
         const bool is_short = run.until - pg::now() <= kShortRest || order.errand == pg::Errand::finalize;
         if (!rests || !is_short)
             pg::leave();
-        // A shorter rest is slept whole: a statement that was timed out has set the latch, and would be tried again at
-        // once for ever.
-        do
-            pg::sleep_until(run.until, session.cancel);
-        while (run.until - pg::now() <= kWholeRest && pg::now() < run.until);
+        pg::rest_until(run.until, session.cancel);
     }
 }
 

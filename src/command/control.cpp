@@ -129,17 +129,20 @@ int retry(std::int64_t id, Text reason) {
 }
 
 bool remove(std::int64_t id, Text reason) {
-    const Migration migration = lock_for_change(id);
-    pg::close_migration(id);
+    remove(lock_for_change(id), reason);
+    return true;
+}
+
+void remove(const Migration &locked, Text reason) {
+    pg::close_migration(locked.id);
     // The scheduler finds the running job in the event and has its statement cut: it would be rolled back anyhow.
     std::int64_t running = 0;
     for (const store::Worker &worker : store::live_workers(pg::current_arena()))
-        if (worker.migration_id == id)
+        if (worker.migration_id == locked.id)
             running = worker.job_id;
-    store::record_event(migration, "delete", {reason, nullptr, running}, {});
-    store::delete_migration(id);
+    store::record_event(locked, "delete", {reason, nullptr, running}, {});
+    store::delete_migration(locked.id);
     pg::start_scheduler_at_commit();
-    return true;
 }
 
 void alter(std::int64_t id, const PaceChange &change) {

@@ -18,6 +18,7 @@ bool hold(std::int64_t id, Micros duration, Text reason);
 // The last resort: who and why stand in the event, and every job is called succeeded.
 bool mark_finished(std::int64_t id, Text reason);
 bool remove(std::int64_t id, Text reason);
+void remove(const Migration &locked, Text reason);
 
 struct PaceChange {
     std::optional<int> batch_size;

@@ -80,7 +80,8 @@ int clean_up(Text job_class_name) {
         if (!locked)
             continue;
         check_ended(*locked);
-        removed += remove(id, "cleanup");
+        remove(*locked, "cleanup");
+        ++removed;
     }
     const auto job_class = store::load_job_class(job_class_name, pg::current_arena());
     const std::uint32_t owner = job_class && job_class->owner_oid != 0 ? pg::role_named(job_class->owner_name) : 0;

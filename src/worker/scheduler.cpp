@@ -36,68 +36,86 @@ struct Started {
     std::int64_t migration;
     pg::WorkerHandle worker;
     Micros at;
-    bool is_running;
-    bool has_ended;  // noticed, and not yet judged
-    int short_lives; // in a row: ended soon, with the migration due again at once
+};
+
+// How the workers of a migration ended lately.
+struct Record {
+    std::int64_t migration;
+    Micros started_at; // the last of them
+    Micros lived;      // the last that ended, not judged yet; negative: none
+    int short_lives;   // in a row: ended soon, with the migration due again at once
 };
 
 struct Scheduler {
     std::uint32_t database;
-    pg::Context memory; // for as long as the process lives
-    pg::Context turn;   // for one look
-    Vector<Started> *started;
+    pg::Context memory;       // for as long as the process lives
+    pg::Context turn;         // for one look
+    Vector<Started> *started; // that run still
+    Vector<Record> *records;
     bool warned_of_slots;
 };
 
-Started *find(Scheduler &scheduler, std::int64_t migration) {
-    auto &all = *scheduler.started;
+Record *find_record(Scheduler &scheduler, std::int64_t migration) {
+    auto &all = *scheduler.records;
     const auto found =
-        std::find_if(all.begin(), all.end(), [&](const Started &one) { return one.migration == migration; });
+        std::find_if(all.begin(), all.end(), [&](const Record &one) { return one.migration == migration; });
     return found == all.end() ? nullptr : &*found;
 }
 
-void notice_ends(Scheduler &scheduler) {
-    for (Started &one : *scheduler.started) {
-        if (!one.is_running || pg::is_running(one.worker))
-            continue;
-        one.is_running = false;
-        one.has_ended = true;
-    }
+void count_start(Scheduler &scheduler, std::int64_t migration, pg::WorkerHandle worker) {
+    const Micros now = pg::now();
+    scheduler.started->push_back({migration, worker, now});
+    if (Record *record = find_record(scheduler, migration))
+        record->started_at = now;
+    else
+        scheduler.records->push_back({migration, now, -1, 0});
 }
 
-bool any_running(const Scheduler &scheduler) {
-    return std::any_of(scheduler.started->begin(), scheduler.started->end(),
-                       [](const Started &one) { return one.is_running; });
+void notice_ends(Scheduler &scheduler) {
+    auto &started = *scheduler.started;
+    const auto end = std::remove_if(started.begin(), started.end(), [&](const Started &one) {
+        if (pg::is_running(one.worker))
+            return false;
+        if (Record *record = find_record(scheduler, one.migration))
+            record->lived = pg::now() - one.at;
+        return true;
+    });
+    started.erase(end, started.end());
+}
+
+bool any_running(const Scheduler &scheduler) { return !scheduler.started->empty(); }
+
+int count_running(const Scheduler &scheduler, std::int64_t migration) {
+    return static_cast<int>(std::count_if(scheduler.started->begin(), scheduler.started->end(),
+                                          [&](const Started &one) { return one.migration == migration; }));
 }
 
 // The first quick end is normal: a migration with little to do. After that its start is delayed, doubling.
-Micros not_before(const Started &one) {
-    if (one.short_lives < 2)
+Micros not_before(const Record &record) {
+    if (record.short_lives < 2)
         return 0;
-    return one.at + std::min(kShortLife << std::min(one.short_lives - 1, 6), kLongestDelay);
+    return record.started_at + std::min(kShortLife << std::min(record.short_lives - 1, 6), kLongestDelay);
 }
 
 // A worker that did its job and rests until the next is due lived as long as it should.
-void judge_end(Started &one, const Candidate &candidate) {
-    const bool was_short = pg::now() - one.at < kShortLife && candidate.due_at <= pg::now();
-    if (one.has_ended)
-        one.short_lives = was_short ? one.short_lives + 1 : 0;
-    one.has_ended = false;
+void judge_end(Record &record, const Candidate &candidate) {
+    if (record.lived >= 0)
+        record.short_lives = record.lived < kShortLife && candidate.due_at <= pg::now() ? record.short_lives + 1 : 0;
+    record.lived = -1;
 }
 
 // True if somebody works that this process has not started.
 bool add_own_knowledge(Scheduler &scheduler, Vector<Candidate> &candidates) {
     bool others_work = false;
     for (Candidate &candidate : candidates) {
-        Started *one = find(scheduler, candidate.id);
-        const bool is_ours = one != nullptr && one->is_running;
-        others_work = others_work || (candidate.live_workers > 0 && !is_ours);
-        if (is_ours)
-            candidate.live_workers = std::max(candidate.live_workers, 1);
-        if (one == nullptr)
+        const int ours = count_running(scheduler, candidate.id);
+        others_work = others_work || candidate.live_workers > ours;
+        candidate.live_workers = std::max(candidate.live_workers, ours);
+        Record *record = find_record(scheduler, candidate.id);
+        if (record == nullptr)
             continue;
-        judge_end(*one, candidate);
-        candidate.due_at = std::max(candidate.due_at, not_before(*one));
+        judge_end(*record, candidate);
+        candidate.due_at = std::max(candidate.due_at, not_before(*record));
     }
     return others_work;
 }
@@ -145,11 +163,7 @@ bool start(Scheduler &scheduler, const Candidate &candidate) {
     const pg::WorkerHandle worker =
         pg::start_worker({scheduler.database, candidate.owner_oid, candidate.id, pg::Errand::work});
     if (worker.handle != nullptr) {
-        Started *one = find(scheduler, candidate.id);
-        const int short_lives = one == nullptr ? 0 : one->short_lives;
-        if (one == nullptr)
-            one = &scheduler.started->emplace_back();
-        *one = {candidate.id, worker, pg::now(), true, false, short_lives};
+        count_start(scheduler, candidate.id, worker);
         scheduler.warned_of_slots = false;
     }
     scheduler.turn.enter();
@@ -276,9 +290,11 @@ void leave_unless_installed() {
 
 void run_scheduler(std::uint32_t database) {
     pg::enter_scheduler(database);
-    Scheduler scheduler = {database, pg::make_context("bbm scheduler"), pg::make_context("bbm look"), nullptr, false};
+    Scheduler scheduler = {database, pg::make_context("bbm scheduler"), pg::make_context("bbm look"), nullptr, nullptr,
+                           false};
     scheduler.memory.enter();
     scheduler.started = &make<Vector<Started>>(scheduler.memory.arena());
+    scheduler.records = &make<Vector<Record>>(scheduler.memory.arena());
     leave_unless_installed();
     pg::apply_owners_settings("pg_catalog, pg_temp", pg::settings().lock_timeout(), pg::Scope::session);
     if (!pg::try_lock(pg::LockClass::scheduler, 0))

@@ -215,7 +215,9 @@ void start_workers(Scheduler &scheduler, Look &result) {
     result.wake_at = schedule.wake_at;
     if (others_work)
         wait_until(result, pg::now() + kLookAfterOthers);
-    const int free_workers = std::max(settings.max_workers - store::worker_processes(), 0);
+    // Those that are about to start are not seen by others yet.
+    const int workers = std::max(store::worker_processes(), static_cast<int>(scheduler.started->size()));
+    const int free_workers = std::max(settings.max_workers - workers, 0);
     if (schedule.starts > free_workers) // workers of other databases take the room, and do not tell when they leave it
         wait_until(result, pg::now() + kNoSlotRetry);
     start_all(scheduler, candidates, {chosen, static_cast<std::size_t>(std::min(schedule.starts, free_workers))},

@@ -11,7 +11,7 @@ namespace bbm {
 struct WalkColumn {
     Text name;      // plain
     Text type;      // a name that a cast accepts
-    Text collation; // qualified and quoted, where the index has another one than the column; else empty
+    Text collation; // the index's, qualified and quoted; empty where the type has none
     Text less;
     Text less_or_equal;
     Text equal;

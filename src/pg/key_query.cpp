@@ -72,6 +72,7 @@ void prepare_key_queries(KeyQueries &queries, Text table, const TableKey &key, T
     release_key_queries(queries);
     std::copy(key.columns.begin(), key.columns.end(), queries.columns);
     queries.column_count = key.columns.size();
+    queries.table = key.table;
     const KeyWalk walk = walk_of(table, key, scope);
     SPI_connect();
     queries.inclusive = prepare(next_range_query(walk, LowerBound::inclusive, current_arena()), key.columns);
@@ -89,6 +90,7 @@ std::optional<NextRange> find_next_range(const KeyQueries &queries, Lower lower,
     Datum values[kMostParameters];
     char nulls[kMostParameters];
     std::fill_n(nulls, kMostParameters, ' ');
+    check_columns(queries.table, queries.key());
     key_values(queries.key(), lower.key, values);
     key_values(queries.key(), upper, values + parts);
     values[2 * parts] = Int64GetDatum(keys - 1);

@@ -16,6 +16,7 @@ struct KeyQueries {
     void *exclusive = nullptr;
     KeyColumn columns[kMostKeyColumns] = {};
     std::size_t column_count = 0;
+    std::uint32_t table = 0;
 
     std::span<const KeyColumn> key() const { return {columns, column_count}; }
 };
@@ -34,7 +35,8 @@ struct NextRange {
     bool is_last; // it ends at the upper bound
 };
 
-// The range of the next `keys` keys up to `upper`, or nothing if no key is left.
+// The range of the next `keys` keys up to `upper`, or nothing if no key is left. Raises 42P16 if a column of the key has
+// changed.
 std::optional<NextRange> find_next_range(const KeyQueries &queries, Lower lower, Key upper, int keys, Arena arena);
 
 // The smallest and the greatest key of a table, or nothing if it is empty: of what is committed now, at any isolation

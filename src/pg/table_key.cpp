@@ -172,7 +172,7 @@ void describe_column(Relation table, Relation index, int i, Columns &out) {
     const auto at = static_cast<std::size_t>(i);
     // Bounds are no values of a domain: theirs would be its collation, which may not be that of the column.
     const Oid type = getBaseType(attribute->atttypid);
-    out.columns[at] = {type, number, family, compared_as, collation, needs_settings(type)};
+    out.columns[at] = {type, number, family, compared_as, collation, attribute->attcollation, needs_settings(type)};
     out.names[at] = Text(pstrdup(NameStr(attribute->attname)));
     out.type_names[at] = type_and_order(index, i, attribute->atttypid);
     const auto op = [&](StrategyNumber strategy) { return qualified_operator(family, compared_as, strategy); };
@@ -180,7 +180,8 @@ void describe_column(Relation table, Relation index, int i, Columns &out) {
                     // TYPEMOD_GIVEN: otherwise character and bit come without a length, which means 1.
                     Text(format_type_extended(type, -1,
                                               FORMAT_TYPE_FORCE_QUALIFY | FORMAT_TYPE_TYPEMOD_GIVEN)),
-                    collation == attribute->attcollation ? Text() : qualified_collation(collation),
+                    // Said even where it is the column's own: the column's may become another one in the middle of a walk.
+                    OidIsValid(collation) ? qualified_collation(collation) : Text(),
                     op(BTLessStrategyNumber),
                     op(BTLessEqualStrategyNumber),
                     op(BTEqualStrategyNumber),
@@ -223,7 +224,7 @@ Refusal describe(Relation table, Oid index_number, TableKey &key) {
     }
     index_close(index, AccessShareLock);
     normalize_directions(out);
-    key = {out.columns, out.walk, out.names, out.type_names};
+    key = {out.columns, out.walk, out.names, out.type_names, RelationGetRelid(table)};
     return refusal;
 }
 
@@ -317,6 +318,20 @@ int compare(const KeyColumn &column, Value a, Value b) {
     return DatumGetInt32(OidFunctionCall2Coll(procedure, column.collation, a, b));
 }
 
+bool is_integer(Oid type) { return type == INT2OID || type == INT4OID || type == INT8OID; }
+
+bool is_as_it_was(Oid table, const KeyColumn &column) {
+    HeapTuple tuple = SearchSysCache2(ATTNUM, ObjectIdGetDatum(table), Int16GetDatum(column.number));
+    if (!HeapTupleIsValid(tuple))
+        return false;
+    const auto *attribute = reinterpret_cast<Form_pg_attribute>(GETSTRUCT(tuple));
+    const Oid type = attribute->attisdropped ? InvalidOid : getBaseType(attribute->atttypid);
+    const bool same_type = type == column.type || (is_integer(type) && is_integer(column.type));
+    const bool same_collation = attribute->attcollation == column.own_collation;
+    ReleaseSysCache(tuple);
+    return same_type && same_collation;
+}
+
 } // namespace
 
 Refusal find_key(std::uint32_t table, Key wanted, TableKey &key) {
@@ -338,7 +353,16 @@ TableKey copy(const TableKey &key, Arena arena) {
                                 &WalkColumn::greater})
             walk[i].*part = copy(key.walk[i].*part, arena);
     }
-    return {columns, walk, copy(key.names, arena), copy(key.type_names, arena)};
+    return {columns, walk, copy(key.names, arena), copy(key.type_names, arena), key.table};
+}
+
+void check_columns(std::uint32_t table, std::span<const KeyColumn> key) {
+    if (std::all_of(key.begin(), key.end(), [&](const KeyColumn &column) { return is_as_it_was(table, column); }))
+        return;
+    raise(Refusal{kNoUsableKey,
+                  format("the key of table %s is not what it was", table_name(table).data()),
+                  "A column of it has another type or another collation, or is gone.",
+                  "Delete the migration and queue it anew, with a condition that leaves out what is done."});
 }
 
 int fix_text_forms() {

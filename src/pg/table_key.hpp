@@ -17,6 +17,7 @@ struct KeyColumn {
     std::uint32_t family = 0;
     std::uint32_t compared_as = 0;
     std::uint32_t collation = 0;
+    std::uint32_t own_collation = 0; // the column's, in which a command compares it
     bool needs_settings = false; // its text form depends on settings of the session
 };
 
@@ -27,6 +28,7 @@ struct TableKey {
     // For people, and with all that decides about the order: `text COLLATE "C"`, `integer DESC`. Keys are only of use as long
     // as these are the same.
     Key type_names;
+    std::uint32_t table = 0;
 };
 
 // The columns of `wanted`, in the order of an index over exactly them; without any, those of the primary key. The index is
@@ -34,6 +36,9 @@ struct TableKey {
 // memory context.
 Refusal find_key(std::uint32_t table, Key wanted, TableKey &key);
 TableKey copy(const TableKey &key, Arena arena);
+// Raises where a column has another type or collation since: what was prepared before compares in another way now, or reads
+// values of another type. Integers may become wider. The caller holds a lock on the table.
+void check_columns(std::uint32_t table, std::span<const KeyColumn> key);
 
 KeyWalk walk_of(Text table, const TableKey &key, Text scope = {});
 

@@ -42,7 +42,7 @@ void check_columns(std::uint32_t table, std::span<const KeyColumn> key);
 
 KeyWalk walk_of(Text table, const TableKey &key, Text scope = {});
 
-// A key as a person writes it, in its types' own form: a plain value for one column, a text array for several. Raises the
+// Values; key_value.cpp. A key as a person writes it, in its types' own form: a plain value for one column, a text array for several. Raises the
 // types' errors, and 22023 for another number of parts.
 Key read_key(Text text, const TableKey &key);
 // Is a <= b, in the order of the walk?

@@ -1,6 +1,6 @@
 #include "core/mentions.hpp"
 
-#include "core/job_class.hpp"
+#include "core/sql_text.hpp"
 
 #include <algorithm>
 
@@ -77,7 +77,7 @@ Part part_at(Text name, std::size_t start) {
 }
 
 // `name` is what a mention covers.
-Part last_part(Text name) {
+Part called(Text name) {
     Part last;
     std::size_t begin = 0; // of the last part
     bool dot = false;
@@ -107,9 +107,17 @@ Part last_part(Text name) {
     return last;
 }
 
+// Is it the name that the table has now? `name` has quotes where it needs them.
+bool is_called(const Part &part, Text name) {
+    if (part.is_bare)
+        return std::equal(part.text.begin(), part.text.end(), name.begin(), name.end(),
+                          [](char a, char b) { return to_lower(a) == b; });
+    const bool is_quoted = !part.is_unicode && part.text.size() > 2;
+    return is_quoted && (part.text == name || part.text.substr(1, part.text.size() - 2) == name);
+}
+
 // What stands behind a dot may be any key word, even one that is no alias.
-void append_alias(String &out, Text name) {
-    const Part part = last_part(name);
+void append_alias(String &out, const Part &part) {
     if (!part.is_bare || !part.is_behind || !std::all_of(part.text.begin(), part.text.end(), is_ascii))
         return append(out, part.text);
     out.push_back('"');
@@ -122,15 +130,16 @@ void append_alias(String &out, Text name) {
 bool touches(char c) { return is_word_character(c) || c == '"' || c == '\''; }
 
 void append_mention(String &out, Text name, const Mention &mention, Text table, bool only) {
+    const Part part = called(name);
     if (mention.is_qualifier)
-        return append_alias(out, name);
+        return append_alias(out, part);
     if (only && mention.takes_only && !mention.is_only)
         append(out, "ONLY ");
     append(out, table);
-    if (mention.has_alias)
+    if (mention.has_alias || is_called(part, last_part(table)))
         return;
     append(out, " AS ");
-    append_alias(out, name);
+    append_alias(out, part);
 }
 
 } // namespace

@@ -21,8 +21,9 @@ struct Mention {
 };
 
 // The command with `table` (qualified and quoted) for each of its mentions, which are in the order of the text. A table
-// without an alias gets one that is called as it was, so that `orders.total` elsewhere in the text still means its
-// column; so does public.orders.total, which becomes orders.total. ONLY is added where `only` asks for it.
+// that is called otherwise now gets its old name as an alias where it has none, so that `orders.total` elsewhere in the
+// text still means its column; so does public.orders.total, which becomes orders.total. ONLY is added where `only` asks
+// for it.
 //
 // What it cannot mend: two tables of one name in different schemas, named in one FROM without aliases. They would get
 // the same alias, and the server says so.

@@ -1,6 +1,7 @@
 #include "pg/mentions.hpp"
 
 #include "pg/memory.hpp"
+#include "pg/walker.hpp"
 
 #include <algorithm>
 #include <cstring>
@@ -14,19 +15,14 @@ extern "C" {
 #include "nodes/nodeFuncs.h"
 #include "parser/parser.h"
 #include "parser/scanner.h"
+#include "utils/lsyscache.h"
 }
-
-// Before 16 the walkers are declared without parameters, which C++ reads as "none".
-#if PG_VERSION_NUM >= 160000
-#define BBM_WALKER(function) function
-#else
-#define BBM_WALKER(function) reinterpret_cast<bool (*)()>(reinterpret_cast<void (*)()>(function))
-#endif
 
 namespace {
 
 // Here String is the server's.
 char *string_at(const List *strings, int i) { return strVal(list_nth(strings, i)); }
+char *last_string(const List *strings) { return strVal(llast(strings)); }
 
 } // namespace
 
@@ -43,11 +39,18 @@ struct Place {
     int qualifiers; // of the name of a column, its parts that name the table; 0 for a table
 };
 
+struct Found {
+    Oid table;
+    const char *name; // of the table, without its schema
+    Vector<Place> *places;
+    bool has_qualifiers; // a column is named with schema and table
+    bool has_namesake;   // something else is called like the table
+    bool is_odd;         // a place where no alias can stand
+};
+
 // What holds where the walk is.
 struct Search {
-    Oid table;
-    Vector<Place> *places;
-    bool *is_in_doubt;
+    Found *found;
     List *ctes;             // the names of those in scope
     const RangeVar *target; // of the statement; its name is never that of a CTE
     bool target_takes_only;
@@ -63,15 +66,22 @@ bool is_cte(const Search &search, const RangeVar *range) {
     return false;
 }
 
-bool is_table(const Search &search, RangeVar *range) { return RangeVarGetRelid(range, NoLock, true) == search.table; }
+bool is_table(const Search &search, RangeVar *range) {
+    return RangeVarGetRelid(range, NoLock, true) == search.found->table;
+}
+
+void see_name(const Search &search, const char *name) {
+    search.found->has_namesake = search.found->has_namesake || std::strcmp(name, search.found->name) == 0;
+}
 
 void see_table(const Search &search, RangeVar *range) {
     const bool is_target = range == search.target;
-    if (!is_target && is_cte(search, range))
-        return;
-    if (is_table(search, range))
-        search.places->push_back(
+    const bool is_mention = (is_target || !is_cte(search, range)) && is_table(search, range);
+    if (is_mention)
+        search.found->places->push_back(
             {range->location, range->alias != nullptr, !range->inh, !is_target || search.target_takes_only, 0});
+    if (range->alias != nullptr || !is_mention)
+        see_name(search, range->alias != nullptr ? range->alias->aliasname : range->relname);
 }
 
 // schema.table.column, maybe with a database before it. What has fewer parts goes by the alias.
@@ -80,8 +90,10 @@ void see_column(const Search &search, const ColumnRef *column) {
     if (qualifiers < 2)
         return;
     const auto part = [&](int i) { return string_at(column->fields, i); };
-    if (is_table(search, makeRangeVar(part(qualifiers - 2), part(qualifiers - 1), column->location)))
-        search.places->push_back({column->location, false, false, false, qualifiers});
+    if (!is_table(search, makeRangeVar(part(qualifiers - 2), part(qualifiers - 1), column->location)))
+        return;
+    search.found->places->push_back({column->location, false, false, false, qualifiers});
+    search.found->has_qualifiers = true;
 }
 
 bool find_in(Node *node, void *context);
@@ -112,7 +124,7 @@ bool is_odd(const SelectStmt *select) {
 const WithClause *enter(Search &inside, Node *node) {
     switch (nodeTag(node)) {
     case T_SelectStmt:
-        *inside.is_in_doubt = *inside.is_in_doubt || is_odd(reinterpret_cast<SelectStmt *>(node));
+        inside.found->is_odd = inside.found->is_odd || is_odd(reinterpret_cast<SelectStmt *>(node));
         return reinterpret_cast<SelectStmt *>(node)->withClause;
     case T_InsertStmt:
         inside.target = reinterpret_cast<InsertStmt *>(node)->relation;
@@ -135,7 +147,7 @@ bool find_in_statement(Node *node, const Search &search) {
     inside.target_takes_only = !IsA(node, InsertStmt);
     if (with != nullptr)
         inside.ctes = see_ctes(inside, with);
-    return raw_expression_tree_walker(node, BBM_WALKER(find_in), &inside);
+    return raw_expression_tree_walker(node, walker(find_in), &inside);
 }
 
 bool find_in(Node *node, void *context) {
@@ -156,8 +168,17 @@ bool find_in(Node *node, void *context) {
         return see_table(search, reinterpret_cast<RangeVar *>(node)), false;
     case T_ColumnRef:
         return see_column(search, reinterpret_cast<ColumnRef *>(node)), false;
+    case T_Alias:
+        return see_name(search, reinterpret_cast<Alias *>(node)->aliasname), false;
+    case T_JoinExpr: // USING (...) AS name is none of the walker's business
+        if (const Alias *alias = reinterpret_cast<JoinExpr *>(node)->join_using_alias)
+            see_name(search, alias->aliasname);
+        return raw_expression_tree_walker(node, walker(find_in), context);
+    case T_FuncCall: // without an alias a function in FROM is called as it is
+        see_name(search, last_string(reinterpret_cast<FuncCall *>(node)->funcname));
+        return raw_expression_tree_walker(node, walker(find_in), context);
     default:
-        return raw_expression_tree_walker(node, BBM_WALKER(find_in), context);
+        return raw_expression_tree_walker(node, walker(find_in), context);
     }
 }
 
@@ -232,36 +253,42 @@ bool measure(Tokens tokens, const Place &place, Mention &mention) {
     return true;
 }
 
-std::span<const Mention> find(const char *text, RawParseMode mode, Oid table) {
+// A column that is named with its schema means the same by the alias only if nothing else in the text goes by that
+// name: it would be taken for the column of whatever is nearer.
+bool can_be_renamed(const Found &found) { return !found.is_odd && !(found.has_qualifiers && found.has_namesake); }
+
+std::optional<std::span<const Mention>> find(const char *text, RawParseMode mode, Oid table) {
     const List *statements = raw_parser(text, mode);
-    if (list_length(statements) != 1)
-        return {};
+    const char *name = get_rel_name(table);
+    if (list_length(statements) != 1 || name == nullptr)
+        return std::nullopt;
     auto &places = make<Vector<Place>>(current_arena());
-    bool is_in_doubt = false;
-    Search search = {table, &places, &is_in_doubt, NIL, nullptr, false};
+    Found found = {table, name, &places, false, false, false};
+    Search search = {&found, NIL, nullptr, false};
     (void)find_in(linitial_node(RawStmt, statements)->stmt, &search);
     std::sort(places.begin(), places.end(), [](const Place &a, const Place &b) { return a.start < b.start; });
     const Tokens tokens = scan(text);
     auto &mentions = make<Vector<Mention>>(current_arena());
     for (const Place &place : places) {
         Mention mention;
-        is_in_doubt = is_in_doubt || !measure(tokens, place, mention);
+        if (!measure(tokens, place, mention))
+            return std::nullopt;
         // (a, b) = (SELECT ...) comes by once for each column.
         if (mentions.empty() || mentions.back() != mention)
             mentions.push_back(mention);
     }
-    if (is_in_doubt)
-        return {};
-    return {mentions.data(), mentions.size()};
+    if (!can_be_renamed(found))
+        return std::nullopt;
+    return std::span<const Mention>(mentions.data(), mentions.size());
 }
 
 } // namespace
 
-std::span<const Mention> find_mentions(Text command, std::uint32_t table) {
+std::optional<std::span<const Mention>> find_mentions(Text command, std::uint32_t table) {
     return find(c_string(command), RAW_PARSE_DEFAULT, table);
 }
 
-std::span<const Mention> find_mentions_in_condition(Text condition, std::uint32_t table) {
+std::optional<std::span<const Mention>> find_mentions_in_condition(Text condition, std::uint32_t table) {
     return find(c_string(condition), RAW_PARSE_PLPGSQL_EXPR, table);
 }
 

@@ -107,6 +107,27 @@ TEST(with_table, names_the_table) {
         EXPECT_EQ(renamed(one.command), one.expected) << one.what;
 }
 
+// The alias would be what it is called anyway, and could only be in the way of another table of that name.
+TEST(with_table, gives_no_alias_without_need) {
+    const struct {
+        const char *command, *table, *expected;
+    } cases[] = {
+        {"UPDATE [t|orders] SET n = 1", "sales.orders", "UPDATE sales.orders SET n = 1"},
+        {"UPDATE [t|public.Orders*]SET n = 1", "sales.orders", "UPDATE sales.orders SET n = 1"},
+        {"UPDATE [t|\"orders\"] SET n = 1", "sales.orders", "UPDATE sales.orders SET n = 1"},
+        {"UPDATE [t|\"Orders\"] SET n = 1", "sales.\"Orders\"", "UPDATE sales.\"Orders\" SET n = 1"},
+        {"UPDATE [t|Orders] SET n = 1", "sales.\"Orders\"", "UPDATE sales.\"Orders\" AS Orders SET n = 1"},
+        {"UPDATE [t|\"Orders\"] SET n = 1", "sales.orders", "UPDATE sales.orders AS \"Orders\" SET n = 1"},
+        {"UPDATE [t|\"or\"\"ders\"] SET n = 1", "sales.\"or\"\"ders\"", "UPDATE sales.\"or\"\"ders\" SET n = 1"},
+        {"UPDATE [t|\"or.ders\"] SET n = 1", "sales.ders", "UPDATE sales.ders AS \"or.ders\" SET n = 1"},
+        {"UPDATE [t|u&\"orders\"] SET n = 1", "sales.orders", "UPDATE sales.orders AS u&\"orders\" SET n = 1"},
+        {"UPDATE [t|orders] SET n = [q|public.orders].n", "sales.orders", "UPDATE sales.orders SET n = \"orders\".n"},
+        {"SELECT FROM [t|a.orders], b.orders", "a.orders", "SELECT FROM a.orders, b.orders"},
+    };
+    for (const auto &one : cases)
+        EXPECT_EQ(renamed(one.command, false, one.table), one.expected);
+}
+
 TEST(with_table, adds_only_where_it_may_stand) {
     const struct {
         const char *command, *expected;

@@ -21,6 +21,8 @@ constexpr double kLargestGrowth = 2.0;
 constexpr int kSharesOfAWorker = 4;
 // Less is not worth a worker of its own.
 constexpr std::int64_t kSmallestShare = 1'000;
+// Where nobody knows: small enough for a table that was just loaded, large enough to cost little on a big one.
+constexpr std::int64_t kUnknownShare = 10'000;
 constexpr double kOvershoot = 5.0;
 constexpr int kOvershootDivisor = 10;
 
@@ -59,7 +61,7 @@ bool counts_filtered_rows(const Migration &migration) {
 int share_of_batch(int batch_size, const Migration &migration, std::int64_t rows) {
     if (migration.workers <= 1 || migration.pace.batch_size_given)
         return batch_size;
-    const std::int64_t share = std::max<std::int64_t>(rows, 0) / (migration.workers * kSharesOfAWorker);
+    const std::int64_t share = rows < 0 ? kUnknownShare : rows / (migration.workers * kSharesOfAWorker);
     return static_cast<int>(std::min<std::int64_t>(batch_size, std::max(share, kSmallestShare)));
 }
 

@@ -198,6 +198,29 @@ TEST(next_sub_batch, a_sudden_hundredfold_cost_is_met_within_three) {
     EXPECT_LE(2000.0 * size.keys, 1.5 * static_cast<double>(kTarget)); // the average still lags a little
 }
 
+TEST(share_of_batch, leaves_work_for_every_worker) {
+    const struct {
+        const char *what;
+        int workers;
+        bool is_given;
+        std::int64_t rows;
+        int size;
+    } cases[] = {
+        {"one worker takes all it may", 1, false, 10'000, 500'000},
+        {"four shares for each of two", 2, false, 800'000, 100'000},
+        {"no more than the batch size", 2, false, 80'000'000, 500'000},
+        {"no less than what is worth it", 4, false, 2'000, 1'000},
+        {"a size that a person chose", 4, true, 2'000, 500'000},
+        {"nobody knows how many rows", 4, false, -1, 10'000},
+    };
+    for (const auto &one : cases) {
+        Migration migration;
+        migration.workers = one.workers;
+        migration.pace.batch_size_given = one.is_given;
+        EXPECT_EQ(share_of_batch(500'000, migration, one.rows), one.size) << one.what;
+    }
+}
+
 TEST(within_cap, follows_a_cap_that_was_lowered) {
     EXPECT_EQ(within_cap(1000, capped(100)), 100);
     EXPECT_EQ(within_cap(50, capped(100)), 50);

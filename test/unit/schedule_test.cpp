@@ -106,6 +106,52 @@ TEST(schedule, chooses) {
     }
 }
 
+// Which table, how many live workers, how many that find something to do.
+struct Shared {
+    std::uint32_t table;
+    int live_workers;
+    int wanted_workers;
+    Micros due_at = 0;
+    bool is_suspect = false;
+    bool is_held = false;
+};
+
+TEST(schedule, more_workers_for_one_migration) {
+    const struct {
+        const char *what;
+        std::vector<Shared> entries;
+        Limits limits;
+        std::vector<int> chosen;
+    } cases[] = {
+        {"all at once", {{1, 0, 3}}, kPlenty, {0, 0, 0}},
+        {"those that are missing", {{1, 1, 3}}, kPlenty, {0, 0}},
+        {"enough is enough", {{1, 3, 3}}, kPlenty, {}},
+        {"too many already", {{1, 4, 2}}, kPlenty, {}},
+        {"every migration gets its first before", {{1, 0, 3}, {2, 0, 2}}, kPlenty, {0, 1, 0, 0, 1}},
+        {"as far as there is room", {{1, 0, 3}, {2, 0, 3}}, with_workers(3), {0, 1, 0}},
+        {"a full house has no room for more", {{1, 1, 3}}, with_workers(0), {}},
+        {"the limit on migrations is none on their workers", {{1, 0, 3}, {2, 0, 3}}, at_once(1), {0, 0, 0}},
+        {"not before it is due", {{1, 1, 3, kNow + 5}}, kPlenty, {}},
+        {"a suspect runs alone", {{1, 0, 3, 0, true}}, kPlenty, {0}},
+        {"nor does one join it", {{1, 1, 3, 0, true}}, kPlenty, {}},
+        {"on hold nobody joins", {{1, 1, 3, 0, false, true}}, kPlenty, {}},
+        {"another migration works on the table", {{1, 1, 3}, {1, 1, 1}}, kPlenty, {}},
+        {"it waits behind another one", {{1, 1, 1}, {1, 0, 3}}, kPlenty, {}},
+    };
+    for (const auto &one : cases) {
+        std::vector<Candidate> candidates;
+        for (const Shared &entry : one.entries)
+            candidates.push_back({.id = static_cast<std::int64_t>(candidates.size()) + 1,
+                                  .table_root = entry.table,
+                                  .live_workers = entry.live_workers,
+                                  .wanted_workers = entry.wanted_workers,
+                                  .due_at = entry.due_at,
+                                  .is_suspect = entry.is_suspect,
+                                  .is_held = entry.is_held});
+        EXPECT_EQ(choose_among(candidates, one.limits).chosen, one.chosen) << one.what;
+    }
+}
+
 TEST(schedule, fills_no_more_than_there_is_room_for) {
     const std::vector<Candidate> candidates = candidates_of({{1}, {2}, {3}, {4, 0, kNow + 9}});
     const struct {

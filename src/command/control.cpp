@@ -182,13 +182,14 @@ std::optional<pg::NextRange> next_sub_batch(const Migration &migration, const Pa
     return pg::find_next_range(queries, lower, part.range->max, std::min(first, migration.pace.batch_size), arena);
 }
 
-Text explain_part(const Migration &migration, const Part &part, const Job *job) {
+Text explain_part(Migration migration, Part part, const Job *job) {
     if (pg::table_name(part.table_oid).empty())
         pg::raise(Refusal{
             "42P01",
             pg::format("table %s of %s does not exist any more", part.table_name.data(), label(migration).data()),
             {},
             {}});
+    look_up_names(migration, part);
     const pg::TableKey key = key_of(part);
     pg::KeyQueries queries;
     pg::prepare_key_queries(queries, walked_table(migration, part), key);

@@ -6,12 +6,14 @@
 #include "core/job_class.hpp"
 #include "core/keyset.hpp"
 #include "core/lifecycle.hpp"
+#include "core/mentions.hpp"
 #include "core/optimizer.hpp"
 #include "core/sql_text.hpp"
 #include "pg/catalog.hpp"
 #include "pg/identity.hpp"
 #include "pg/key_query.hpp"
 #include "pg/memory.hpp"
+#include "pg/mentions.hpp"
 #include "pg/range_command.hpp"
 #include "pg/report.hpp"
 #include "pg/settings.hpp"
@@ -30,6 +32,12 @@ Key single(Text part) {
     const auto parts = pg::make_array<Text>(pg::current_arena(), 1);
     parts[0] = part;
     return parts;
+}
+
+[[noreturn]] void refuse_aim() {
+    pg::raise(Refusal{"0A000", "command cannot be given another name of its table",
+                      "The table is walked leaf by leaf, and the command would have to name each of them.",
+                      "Name the table as in UPDATE orders AS o ..., and its columns as in o.total."});
 }
 
 [[noreturn]] void refuse_value(Text message, Text hint = {}) { pg::raise(Refusal{"22023", message, {}, hint}); }
@@ -152,6 +160,31 @@ bool check_command_text(const pg::RangeCommand &command) {
     return has_placeholders;
 }
 
+// The table as a whole, for a look at the command before there are parts.
+Part whole_table(const Migration &migration) {
+    Part whole;
+    whole.table_oid = migration.table_oid;
+    whole.table_name = migration.table_name;
+    return whole;
+}
+
+std::span<const int> packed(std::span<const Mention> mentions) {
+    const auto &list = pack(mentions, pg::current_arena());
+    return {list.data(), list.size()};
+}
+
+// By the caller's search_path, which is the migration's. Where a place cannot be given another name, none is.
+void note_mentions(Migration &migration) {
+    const auto in_statement = pg::find_mentions(migration.statement, migration.table_oid);
+    const auto in_scope = migration.scope_to.empty()
+                              ? std::optional(std::span<const Mention>())
+                              : pg::find_mentions_in_condition(migration.scope_to, migration.table_oid);
+    if (!in_statement || !in_scope)
+        return;
+    migration.mentions = packed(*in_statement);
+    migration.scope_mentions = packed(*in_scope);
+}
+
 // In the key type's own form; empty where nothing was given.
 Range given_range(const QueueRequest &request, const pg::TableKey &key) {
     const auto bound = [&](Text given) { return given.data() == nullptr ? Key{} : pg::read_key(given, key); };
@@ -169,6 +202,7 @@ Migration describe(const QueueRequest &request, const pg::TableKey &key) {
     m.job_class_name = request.job_class_name;
     m.table_oid = request.table;
     m.table_name = pg::table_name(request.table);
+    m.known_as = last_part(m.table_name);
     m.column_name = column_name(request, key);
     m.job_arguments = request.job_arguments;
     m.cursor_columns = key.names;
@@ -304,11 +338,14 @@ void check_plan(Planned &planned) {
     const Range &given = migration.given;
     if (!given.min.empty() && !given.max.empty() && !pg::is_ordered(given.min, given.max, planned.key))
         refuse_value("batch_min_value must not be greater than batch_max_value");
-    migration.has_placeholders =
-        check_command_text({migration.statement, migration.table_oid, planned.key, migration.scope_to});
+    migration.has_placeholders = check_command_text(command_of(migration, whole_table(migration), planned.key));
+    if (migration.mentions.empty())
+        note_mentions(migration);
     const pg::TableKind kind = pg::kind_of_table(migration.table_oid);
     migration.walks_leaves = !migration.has_placeholders &&
                              (kind == pg::TableKind::partitioned || kind == pg::TableKind::parent);
+    if (migration.walks_leaves && migration.mentions.empty())
+        refuse_aim();
     planned.parts = &plan_parts(migration, planned.key, pg::current_arena());
 }
 

@@ -100,13 +100,14 @@ Part find_part(const Migration &migration, std::uint32_t table) {
 RunBatch run_batch(std::int64_t id, Text min, Text max, bool is_dry_run, std::uint32_t table) {
     check_session("bbm.run_batch()");
     check_is_owner(require(id));
-    const Migration migration = is_dry_run ? require(id) : lock_current(id);
-    const Part part = find_part(migration, table);
+    Migration migration = is_dry_run ? require(id) : lock_current(id);
+    Part part = find_part(migration, table);
     const pg::TableKey key = key_of(part);
     const Range range = read_range(min, max, key);
     RunBatch sum;
     pg::with_owners_settings(migration.search_path, pg::settings().lock_timeout(), [&] {
         pg::lock_table_for_writing(part.table_oid);
+        look_up_names(migration, part);
         pg::prepare_command(command_of(migration, part, key));
         if (is_dry_run)
             pg::rolled_back([&] { run_measured(range, sum); });

@@ -70,13 +70,16 @@ struct Migration {
     Text job_class_name;
     std::uint32_t table_oid = 0;
     std::uint32_t table_root = 0; // the topmost parent of a partition or child; else the table itself
-    Text table_name;              // schema-qualified and quoted, as it was at queue time
+    Text table_name;              // schema-qualified and quoted, as the last claim found it
+    Text known_as;                // what statement and scope_to call it: quoted, without schema
     Text column_name;
     Text job_arguments; // JSON text
     MigrationStatus status = MigrationStatus::active;
     Text statement;
     bool has_placeholders = false;
     Text scope_to;
+    std::span<const int> mentions;       // packed; none: the statement cannot be given another name of the table
+    std::span<const int> scope_mentions; // packed
     Text batching_strategy;
     Key cursor_columns; // their names, as they are for all parts
     Range given;        // batch_min_value and batch_max_value; empty where they were not given

@@ -18,6 +18,7 @@ extern "C" {
 #include "parser/parser.h"
 #include "parser/parsetree.h"
 #include "rewrite/rewriteManip.h"
+#include "utils/varlena.h"
 }
 
 namespace bbm::pg {
@@ -59,6 +60,14 @@ Node *parse_condition(const char *scope) {
     return only->val;
 }
 
+// Nothing where the table goes by its own name.
+Alias *alias_of(const RangeCommand &command) {
+    List *names = NIL;
+    if (!command.known_as.empty())
+        (void)SplitIdentifierString(c_string(command.known_as), '.', &names);
+    return names == NIL ? nullptr : makeAlias(static_cast<char *>(linitial(names)), NIL);
+}
+
 // Analysed against the table alone, so that other tables of the command cannot make its names ambiguous. Parameters
 // have the types of the key: those of the first key, then those of the last.
 void add_text(const RangeCommand &command, Target target, const char *text, Oid *types, const char *what) {
@@ -69,7 +78,7 @@ void add_text(const RangeCommand &command, Target target, const char *text, Oid 
         setup_parse_fixed_parameters(state, types, static_cast<int>(2 * command.key.columns.size()));
     ErrorContextCallback frame;
     push_text(frame, text);
-    ParseNamespaceItem *item = addRangeTableEntryForRelation(state, relation, AccessShareLock, nullptr, false, true);
+    ParseNamespaceItem *item = addRangeTableEntryForRelation(state, relation, AccessShareLock, alias_of(command), false, true);
     addNSItemToQuery(state, item, false, true, true);
     Node *condition = transformExpr(state, parse_condition(text), EXPR_KIND_WHERE);
     condition = coerce_to_boolean(state, condition, what);

@@ -194,7 +194,11 @@ void prepare_command(const RangeCommand &command) {
     if (prepared.context.context == nullptr)
         prepared.context = make_context("bbm command");
     const Arena arena = prepared.context.arena();
-    prepared.command = {copy(command.text, arena), command.table, copy(command.key, arena), copy(command.scope, arena),
+    prepared.command = {copy(command.text, arena),
+                        command.table,
+                        copy(command.key, arena),
+                        copy(command.scope, arena),
+                        copy(command.known_as, arena),
                         command.has_placeholders};
     prepared.watch = {text_of(kPlain, command, arena), &prepared.command};
     watch_prepared(&prepared.watch);

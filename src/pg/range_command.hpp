@@ -15,6 +15,7 @@ struct RangeCommand {
     std::uint32_t table = 0;
     TableKey key;
     Text scope;                    // a condition over the table's columns; empty for none
+    Text known_as = {};            // what scope calls the table, quoted; empty: as it is called
     bool has_placeholders = false; // the text restricts itself with $1 and $2
     Text search_path = {};         // for inspect() and explain(); empty for the current one
 };

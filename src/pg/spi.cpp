@@ -2,6 +2,8 @@
 
 #include "pg/identity.hpp"
 
+#include <algorithm>
+
 extern "C" {
 #include "postgres.h"
 
@@ -30,6 +32,8 @@ Oid type_of(const Parameter &parameter) {
         return TEXTOID;
     case Parameter::Kind::key:
         return TEXTARRAYOID;
+    case Parameter::Kind::integers:
+        return INT4ARRAYOID;
     case Parameter::Kind::timestamp:
         return TIMESTAMPTZOID;
     case Parameter::Kind::boolean:
@@ -51,6 +55,13 @@ Datum key_datum(Key value) {
     return PointerGetDatum(construct_array(parts, static_cast<int>(value.size()), TEXTOID, -1, false, TYPALIGN_INT));
 }
 
+Datum integers_datum(std::span<const int> value) {
+    Datum *parts = static_cast<Datum *>(palloc(sizeof(Datum) * value.size()));
+    std::transform(value.begin(), value.end(), parts, [](int part) { return Int32GetDatum(part); });
+    return PointerGetDatum(
+        construct_array(parts, static_cast<int>(value.size()), INT4OID, sizeof(int32), true, TYPALIGN_INT));
+}
+
 Datum datum_of(const Parameter &parameter) {
     if (parameter.is_null)
         return static_cast<Datum>(0);
@@ -64,6 +75,8 @@ Datum datum_of(const Parameter &parameter) {
         return text_datum(parameter.text);
     case Parameter::Kind::key:
         return key_datum(parameter.key);
+    case Parameter::Kind::integers:
+        return integers_datum(parameter.integers);
     case Parameter::Kind::boolean:
         return BoolGetDatum(parameter.integer != 0);
     case Parameter::Kind::json:
@@ -199,6 +212,19 @@ Key Row::key(int column, Arena arena) const {
     for (int i = 0; i < count; ++i)
         key[static_cast<std::size_t>(i)] = nulls[i] ? Text{} : unpack(parts[i], arena);
     return key;
+}
+
+std::span<const int> Row::integers(int column, Arena arena) const {
+    bool null;
+    const Datum value = datum(column, null);
+    if (null)
+        return {};
+    Datum *parts;
+    int count;
+    deconstruct_array(DatumGetArrayTypeP(value), INT4OID, sizeof(int32), true, TYPALIGN_INT, &parts, nullptr, &count);
+    const auto integers = make_array<int>(arena, static_cast<std::size_t>(count));
+    std::transform(parts, parts + count, integers.begin(), [](Datum part) { return DatumGetInt32(part); });
+    return integers;
 }
 
 } // namespace bbm::pg

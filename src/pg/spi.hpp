@@ -10,12 +10,13 @@
 namespace bbm::pg {
 
 struct Parameter {
-    enum class Kind { integer, real, text, key, timestamp, boolean, json } kind;
+    enum class Kind { integer, real, text, key, integers, timestamp, boolean, json } kind;
     bool is_null = false;
     std::int64_t integer = 0;
     double real = 0;
     Text text = {};
     Key key = {};
+    std::span<const int> integers = {};
 };
 
 inline Parameter integer(std::int64_t value) { return {.kind = Parameter::Kind::integer, .integer = value}; }
@@ -30,6 +31,10 @@ inline Parameter json(Text value) {
 }
 // text[]; NULL for the empty key.
 inline Parameter key(Key value) { return {.kind = Parameter::Kind::key, .is_null = value.empty(), .key = value}; }
+// integer[]; NULL for none.
+inline Parameter integers(std::span<const int> value) {
+    return {.kind = Parameter::Kind::integers, .is_null = value.empty(), .integers = value};
+}
 // NULL for zero, which stands for "now" and "never set".
 inline Parameter timestamp(Micros value) {
     return {.kind = Parameter::Kind::timestamp, .is_null = value == 0, .integer = value};
@@ -65,6 +70,7 @@ public:
     bool boolean(int column) const;
     Text text(int column, Arena arena) const; // text
     Key key(int column, Arena arena) const;   // text[]
+    std::span<const int> integers(int column, Arena arena) const; // integer[]
 
 private:
     std::uintptr_t datum(int column, bool &null) const;

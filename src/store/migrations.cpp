@@ -14,17 +14,19 @@ namespace {
     BBM_MICROS("job_interval") ", " BBM_MICROS("pause") ", "                                                           \
     "batch_size, sub_batch_size, max_batch_size, row_cost_us, owner_oid, owner_name, search_path, next_job_at, "       \
     "home_system, home_database, batch_size_given, table_root, on_hold_until, hold_reason, on_data_error, "            \
-    "generation, is_current, recent_jobs, bounds_attempts, given_min, given_max, walks_leaves"
+    "generation, is_current, recent_jobs, bounds_attempts, given_min, given_max, walks_leaves, "                       \
+    "known_as, mentions, scope_mentions"
 
 pg::Statement insert_statement = {
     "INSERT INTO bbm.migration (job_class_name, table_oid, table_name, column_name, job_arguments, status, statement,"
     " has_placeholders, scope_to, operation_name, batching_strategy, cursor_columns, workers, total_rows, job_interval,"
     " pause, batch_size, sub_batch_size, max_batch_size, priority, owner_oid, owner_name, search_path, home_system,"
     " home_database, batch_size_given, table_root, on_data_error, generation, given_min, given_max, walks_leaves,"
+    " known_as, mentions, scope_mentions,"
     " active_since, finished_at)"
     " VALUES ($1, $2::pg_catalog.oid, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14,"
     " $15 * interval '1 microsecond', $16 * interval '1 microsecond', $17, $18, $19, $20, $21::pg_catalog.oid, $22,"
-    " $23, $24, $25::pg_catalog.oid, $26, $27::pg_catalog.oid, $28, $29, $30, $31, $32,"
+    " $23, $24, $25::pg_catalog.oid, $26, $27::pg_catalog.oid, $28, $29, $30, $31, $32, $33, $34, $35,"
     " CASE WHEN $6 = 'active' THEN pg_catalog.now() END, CASE WHEN $6 = 'finished' THEN pg_catalog.now() END)"
     " ON CONFLICT (job_class_name, table_oid, column_name, job_arguments) WHERE is_current DO NOTHING RETURNING id"};
 
@@ -78,6 +80,7 @@ pg::Statement bounds_statement = {"UPDATE bbm.migration SET bounds_attempts = $2
 pg::Statement more_jobs_statement = {"UPDATE bbm.migration SET recent_jobs = recent_jobs + 1 WHERE id = $1"};
 pg::Statement more_rows_statement = {
     "UPDATE bbm.migration SET rows_affected = rows_affected + $2 WHERE id = $1"};
+pg::Statement table_name_statement = {"UPDATE bbm.migration SET table_name = $2 WHERE id = $1"};
 pg::Statement root_statement = {"UPDATE bbm.migration SET table_root = $2::pg_catalog.oid WHERE id = $1"};
 pg::Statement retire_statement = {"UPDATE bbm.migration SET is_current = false WHERE id = $1"};
 pg::Statement copy_statement = {
@@ -144,6 +147,9 @@ Migration read_migration(const pg::Row &row, Arena arena) {
     m.bounds_attempts = static_cast<int>(row.integer(34));
     m.given = {row.key(35, arena), row.key(36, arena)};
     m.walks_leaves = row.boolean(37);
+    m.known_as = row.text(38, arena);
+    m.mentions = row.integers(39, arena);
+    m.scope_mentions = row.integers(40, arena);
     return m;
 }
 
@@ -206,7 +212,10 @@ std::int64_t insert_migration(const NewMigration &fresh) {
                pg::integer(m.generation),
                pg::key(m.given.min),
                pg::key(m.given.max),
-               pg::boolean(m.walks_leaves)},
+               pg::boolean(m.walks_leaves),
+               pg::text(m.known_as),
+               pg::integers(m.mentions),
+               pg::integers(m.scope_mentions)},
               [&](pg::Row row) { id = row.integer(1); });
     if (id == 0)
         return 0;
@@ -296,6 +305,10 @@ void count_job(std::int64_t id) { pg::execute(more_jobs_statement, {pg::integer(
 
 void count_rows(std::int64_t id, std::int64_t rows_affected) {
     pg::execute(more_rows_statement, {pg::integer(id), pg::integer(rows_affected)});
+}
+
+void set_table_name(const Migration &migration, Text table_name) {
+    pg::execute(table_name_statement, {pg::integer(migration.id), pg::text(table_name)});
 }
 
 void set_table_root(std::int64_t id, std::uint32_t root) {

@@ -84,8 +84,8 @@ void set_table_file(std::int64_t id, Key table_file) {
     pg::execute(file_statement, {pg::integer(id), pg::key(table_file)});
 }
 
-void set_table_name(std::int64_t id, Text table_name) {
-    pg::execute(name_statement, {pg::integer(id), pg::text(table_name)});
+void set_table_name(const Part &part, Text table_name) {
+    pg::execute(name_statement, {pg::integer(part.id), pg::text(table_name)});
 }
 
 } // namespace bbm::store

@@ -20,6 +20,6 @@ std::optional<Part> next_uncut_part(std::int64_t migration_id, Arena arena);
 void set_frontier(const Part &part, Key frontier);
 void mark_cut(std::int64_t id);
 void set_table_file(std::int64_t id, Key table_file);
-void set_table_name(std::int64_t id, Text table_name);
+void set_table_name(const Part &part, Text table_name);
 
 } // namespace bbm::store

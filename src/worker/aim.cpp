@@ -17,10 +17,20 @@ namespace {
 // Plans follow changes of tables by themselves, but not growth that no ANALYZE has seen yet.
 constexpr Micros kPlanLifetime = 10'000'000;
 
+// A table by the name that the command was prepared with.
+struct Named {
+    std::uint32_t table;
+    Text name;
+    bool is_called_so() const { return pg::table_name(table) == name; }
+};
+
 // After an error nobody has to tidy up.
 struct Aimed {
     pg::KeyQueries keys;
     pg::KeyQueries bounds;
+    pg::Context room;    // of the names
+    Named table;         // of the part
+    Named whole;         // of the migration
     bool filters_bounds; // bounds differs from keys
     std::int64_t part;   // 0: at nothing
     Micros prepared_at;  // by the stopwatch
@@ -28,8 +38,16 @@ struct Aimed {
 Aimed aimed = {};
 
 bool is_fresh(const Part &part, bool filters) {
-    return aimed.part == part.id && pg::stopwatch() - aimed.prepared_at < kPlanLifetime &&
+    return still_aims_at(part) && pg::stopwatch() - aimed.prepared_at < kPlanLifetime &&
            aimed.filters_bounds == filters;
+}
+
+void keep_names(const Migration &migration, const Part &part) {
+    if (aimed.room.context == nullptr)
+        aimed.room = pg::make_context("bbm aim");
+    aimed.room.reset();
+    aimed.table = {part.table_oid, pg::copy(part.table_name, aimed.room.arena())};
+    aimed.whole = {migration.table_oid, pg::copy(migration.table_name, aimed.room.arena())};
 }
 
 // The key may have changed since the migration was queued; then it is refused here and the migration fails.
@@ -45,19 +63,24 @@ void prepare(const Migration &migration, const Part &part) {
     if (filters)
         pg::prepare_key_queries(aimed.bounds, table, key, condition_of(migration, part));
     pg::prepare_command(command_of(migration, part, key));
+    keep_names(migration, part);
     aimed.part = part.id;
     aimed.prepared_at = pg::stopwatch();
 }
 
-// A table goes on under its new name: what is walked is the table, not the name.
-void follow_name(const Migration &migration, Part &part, Text name) {
-    if (name == part.table_name)
+void record_rename(const Migration &migration, Text was, Text now) {
+    const Text reason = pg::format("%s -> %s", was.data(), now.data());
+    store::record_event(migration, "rename", {.reason = reason}, name(migration.status));
+}
+
+// The migration's own rename has been recorded.
+void follow_rename_of(const Migration &migration, Part &part, Text now) {
+    if (now == part.table_name)
         return;
-    const Text reason = pg::format("%s -> %s", part.table_name.data(), name.data());
-    store::set_table_name(part.id, name);
-    store::record_event(migration, "rename", {.reason = reason}, bbm::name(migration.status));
-    part.table_name = name;
-    lose_aim();
+    store::set_table_name(part, now);
+    if (part.table_oid != migration.table_oid)
+        record_rename(migration, part.table_name, now);
+    part.table_name = now;
 }
 
 [[noreturn]] void raise_gone(const Part &part) {
@@ -71,15 +94,24 @@ BoundsSearch search_for_bounds(const Migration &migration) {
     return bounds_search(migration.pace.batch_size, migration.bounds_attempts, counts_filtered_rows(migration));
 }
 
+void follow_rename(Migration &migration) {
+    const Text now = name_now(migration, migration.table_oid, migration.table_name);
+    if (now.empty() || now == migration.table_name)
+        return;
+    store::set_table_name(migration, now);
+    record_rename(migration, migration.table_name, now);
+    migration.table_name = now;
+}
+
 Aim aim_at(const Migration &migration, Part &part) {
     if (!pg::try_lock_table(part.table_oid))
         return Aim::locked;
-    const Text name = pg::table_name(part.table_oid);
+    const Text name = name_now(migration, part.table_oid, part.table_name);
     if (name.empty() && part.table_oid == migration.table_oid)
         raise_gone(part);
     if (name.empty())
         return Aim::gone;
-    follow_name(migration, part, name);
+    follow_rename_of(migration, part, name);
     prepare(migration, part);
     return Aim::ready;
 }
@@ -88,7 +120,7 @@ const pg::KeyQueries &keys_of_aim() { return aimed.keys; }
 const pg::KeyQueries &bounds_of_aim() { return aimed.filters_bounds ? aimed.bounds : aimed.keys; }
 
 bool still_aims_at(const Part &part) {
-    return aimed.part == part.id && pg::table_name(part.table_oid) == part.table_name;
+    return aimed.part == part.id && aimed.table.is_called_so() && aimed.whole.is_called_so();
 }
 
 void lose_aim() { aimed.part = 0; }

@@ -18,6 +18,10 @@ enum class Aim {
 // How the bounds of the next job are to be looked for.
 BoundsSearch search_for_bounds(const Migration &migration);
 
+// A table goes on under its new name: what is walked is the table, not the name. The caller has locked the migration's
+// row. Raises where the command cannot follow.
+void follow_rename(Migration &migration);
+
 // In the owner's transaction. Locks the part's table as DML does, without waiting, and brings `part` up to date. Raises
 // where the table is not what it was: gone, emptied, with another key.
 Aim aim_at(const Migration &migration, Part &part);
@@ -25,7 +29,7 @@ Aim aim_at(const Migration &migration, Part &part);
 const pg::KeyQueries &keys_of_aim();   // all rows, for sub-batches
 const pg::KeyQueries &bounds_of_aim(); // the rows that the filter lets pass, for jobs
 
-// Is the part's table the one that the command was prepared for, under that name, in that file? The caller holds the
+// Is the command prepared for this part, and are the tables that it names still called so? The caller holds the
 // table's lock.
 bool still_aims_at(const Part &part);
 

@@ -85,6 +85,7 @@ Claim try_to_claim(Engine &engine, Migration &fresh, Arena arena) {
     begin_as_owner(*engine.session, engine.migration);
     if (!lock_for_claim(fresh, refused, arena))
         return refused;
+    follow_rename(fresh);
     engine.filters_bounds = search_for_bounds(fresh).filters;
     return claim_next_job({fresh, *engine.session, engine.is_looking}, arena);
 }

@@ -1,6 +1,7 @@
 #include "worker/parts.hpp"
 
 #include "core/lifecycle.hpp"
+#include "core/mentions.hpp"
 #include "core/sql_text.hpp"
 #include "pg/catalog.hpp"
 #include "pg/key_query.hpp"
@@ -48,6 +49,19 @@ std::int64_t estimated_rows_of(const Migration &migration, const Part &part, con
     return pg::estimated_rows(walk, part.table_oid, is_bounded ? &*part.range : nullptr);
 }
 
+// Does the part's table go by another name than the command knows?
+bool is_renamed(const Migration &migration, const Part &part) {
+    return last_part(part.table_name) != migration.known_as;
+}
+
+Text with_table(Text text, std::span<const int> packed, Text table, bool only) {
+    const Arena arena = pg::current_arena();
+    const auto &mentions = unpack(packed, arena);
+    if (mentions.empty())
+        return text;
+    return with_table(text, {mentions.data(), mentions.size()}, table, only, arena);
+}
+
 } // namespace
 
 Refusal find_key(std::uint32_t table, Walk, Key columns, pg::TableKey &key) {
@@ -68,18 +82,42 @@ pg::TableKey key_of(const Part &part) {
     return key;
 }
 
+Text name_now(const Migration &migration, std::uint32_t table, Text was) {
+    const Text name = pg::table_name(table);
+    if (name.empty() || name == was || !migration.mentions.empty())
+        return name;
+    pg::raise(Refusal{"42P01",
+                      pg::format("table %s of the migration is called %s now", was.data(), name.data()),
+                      "Its command does not say in a way that bbm can follow where the table's name stands.",
+                      "Give it back its name and run bbm.retry(), or delete the migration and queue it anew."});
+}
+
+void look_up_names(Migration &migration, Part &part) {
+    const Text whole = name_now(migration, migration.table_oid, migration.table_name);
+    const Text own = name_now(migration, part.table_oid, part.table_name);
+    migration.table_name = whole.empty() ? migration.table_name : whole;
+    part.table_name = own.empty() ? part.table_name : own;
+}
+
 Text walked_table(const Migration &migration, const Part &part) {
-    const Text alias = part.table_name == migration.table_name ? Text() : last_part(migration.table_name);
+    const Text alias = is_renamed(migration, part) ? migration.known_as : Text();
     return pg::format("%s%.*s%s%.*s", part.is_only ? "ONLY " : "", pg::width(part.table_name), part.table_name.data(),
                       alias.empty() ? "" : " AS ", pg::width(alias), alias.data());
 }
 
 Text condition_of(const Migration &migration, const Part &part) {
-    return both_conditions(migration.scope_to, part.condition, pg::current_arena());
+    const Text scope = with_table(migration.scope_to, migration.scope_mentions, migration.table_name, false);
+    return both_conditions(scope, part.condition, pg::current_arena());
 }
 
 pg::RangeCommand command_of(const Migration &migration, const Part &part, const pg::TableKey &key) {
-    return {migration.statement, part.table_oid, key, condition_of(migration, part), migration.has_placeholders};
+    const Text text = with_table(migration.statement, migration.mentions, part.table_name, part.is_only);
+    return {.text = text,
+            .table = part.table_oid,
+            .key = key,
+            .scope = condition_of(migration, part),
+            .known_as = is_renamed(migration, part) ? migration.known_as : Text(),
+            .has_placeholders = migration.has_placeholders};
 }
 
 Part describe_part(const Migration &migration, std::uint32_t table, const pg::TableKey &key) {

@@ -14,10 +14,16 @@ Refusal find_key(std::uint32_t table, Walk walk, Key columns, pg::TableKey &key)
 
 // The part's key as it is now. Raises where there is none any more, or its columns are of types of another kind.
 pg::TableKey key_of(const Part &part);
-// The part's table as a query names it: its name now, known as the migration's table.
+// What the table is called now; empty if it is gone. Raises where that is not what it `was` called and the command cannot
+// follow: it would name another table, or none.
+Text name_now(const Migration &migration, std::uint32_t table, Text was);
+// The names of both, as they are now; a table that is gone keeps its last one.
+void look_up_names(Migration &migration, Part &part);
+// The part's table as a query names it: its name, known as the command and scope_to know it.
 Text walked_table(const Migration &migration, const Part &part);
 // Which of its rows are meant: by the migration's condition and the part's. Empty for all.
 Text condition_of(const Migration &migration, const Part &part);
+// The command aimed at the part's table, by the name that the part has for it.
 pg::RangeCommand command_of(const Migration &migration, const Part &part, const pg::TableKey &key);
 
 // A table as a part, with its range now, and within the bounds that were given.

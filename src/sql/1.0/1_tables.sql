@@ -43,6 +43,9 @@ CREATE TABLE bbm.migration (
     statement        text NOT NULL,
     has_placeholders boolean NOT NULL,
     scope_to         text,
+    known_as         text NOT NULL,
+    mentions         integer[],
+    scope_mentions   integer[],
     operation_name   text NOT NULL,
     -- the walk
     batching_strategy text NOT NULL DEFAULT 'primary_key',
@@ -208,6 +211,9 @@ CREATE TABLE bbm.quarantine (
 COMMENT ON TABLE bbm.quarantine IS 'rows that a migration left as they were because its command raises an error for them';
 
 COMMENT ON COLUMN bbm.migration.table_root IS 'the topmost table that it is a partition or a child of: one migration at a time on all of them';
+COMMENT ON COLUMN bbm.migration.known_as IS 'what statement and scope_to call the table: its name when it was queued, without schema';
+COMMENT ON COLUMN bbm.migration.mentions IS 'where statement names the table: start, length and flags of each place; NULL: it cannot be given another name';
+COMMENT ON COLUMN bbm.migration.scope_mentions IS 'where scope_to does';
 COMMENT ON COLUMN bbm.migration.generation IS 'rises with bbm.requeue(); the newest one is_current, the others are history';
 COMMENT ON COLUMN bbm.migration.batch_size_given IS 'a person chose batch_size: without an interval it then stays as it is';
 COMMENT ON COLUMN bbm.migration.given_min IS 'batch_min_value as it was given; for the next generation';

@@ -140,8 +140,6 @@ SELECT bbm.queue('x', 't', command => 'INSERT INTO other VALUES (1, 1, 1)'); \ec
 SELECT bbm.queue('x', 't', command => 'INSERT INTO t VALUES (11)'); \echo SQLSTATE :SQLSTATE
 SELECT bbm.queue('x', 't', command => 'INSERT INTO other DEFAULT VALUES'); \echo SQLSTATE :SQLSTATE
 SELECT bbm.queue('x', 't', command => 'INSERT INTO other SELECT id FROM t_view'); \echo SQLSTATE :SQLSTATE
-SELECT bbm.queue('x', 't', command => 'INSERT INTO other SELECT id FROM (SELECT id FROM t) AS q'); \echo SQLSTATE :SQLSTATE
-SELECT bbm.queue('x', 't', command => 'MERGE INTO t USING other AS o ON o.t_id = t.id WHEN MATCHED THEN UPDATE SET n = o.n'); \echo SQLSTATE :SQLSTATE
 SELECT bbm.queue('x', 't', command => 'UPDATE t_view SET n = 1'); \echo SQLSTATE :SQLSTATE
 
 -- Commands whose meaning would change in ranges.
@@ -163,10 +161,57 @@ SELECT bbm.queue('x', 't', command => 'UPDATE t SET n = (SELECT max(n) FROM t)')
 SELECT bbm.queue('x', 't', command => 'UPDATE t SET n = (SELECT max(n) FROM t_view)'); \echo SQLSTATE :SQLSTATE
 SELECT bbm.queue('x', 't', command => 'DELETE FROM t WHERE n < (SELECT avg(n) FROM t)'); \echo SQLSTATE :SQLSTATE
 SELECT bbm.queue('x', 't', command => 'WITH m AS (SELECT max(n) AS n FROM t) UPDATE t SET n = m.n FROM m'); \echo SQLSTATE :SQLSTATE
+-- A part of the command that the rows do not drive.
 SELECT bbm.queue('x', 't', command => 'WITH gone AS (DELETE FROM other RETURNING t_id) DELETE FROM t USING gone WHERE t.id = gone.t_id'); \echo SQLSTATE :SQLSTATE
-SELECT bbm.queue('x', 't', command => 'WITH gone AS (DELETE FROM t RETURNING id) INSERT INTO other SELECT id FROM gone'); \echo SQLSTATE :SQLSTATE
+SELECT bbm.queue('x', 't', command => 'WITH gone AS (DELETE FROM t RETURNING id) INSERT INTO other SELECT id FROM other'); \echo SQLSTATE :SQLSTATE
+SELECT bbm.queue('x', 't', command => 'WITH gone AS (DELETE FROM t RETURNING id) SELECT 1'); \echo SQLSTATE :SQLSTATE
+SELECT bbm.queue('x', 't', command => 'WITH src AS (SELECT id FROM t), gone AS (DELETE FROM other) INSERT INTO other SELECT id FROM src'); \echo SQLSTATE :SQLSTATE
+SELECT bbm.queue('x', 't', command => 'WITH src AS (SELECT id FROM t) DELETE FROM other'); \echo SQLSTATE :SQLSTATE
+SELECT bbm.queue('x', 't', command => 'WITH src AS (SELECT id FROM t) INSERT INTO other VALUES (1)'); \echo SQLSTATE :SQLSTATE
+SELECT bbm.queue('x', 't', command => 'WITH a AS (INSERT INTO other SELECT id FROM t), b AS (UPDATE other SET n = 1 WHERE id = 5) SELECT 1'); \echo SQLSTATE :SQLSTATE
+-- Rows that are looked at together.
+SELECT bbm.queue('x', 't', command => 'WITH d AS (DELETE FROM t RETURNING id, n) INSERT INTO other SELECT a.id, b.id FROM d AS a JOIN d AS b ON a.n = b.n'); \echo SQLSTATE :SQLSTATE
+SELECT bbm.queue('x', 't', command => 'WITH d AS (DELETE FROM t RETURNING id, n), i AS (INSERT INTO other SELECT id FROM d RETURNING id) UPDATE other SET n = d.n FROM d, i WHERE i.id = other.id'); \echo SQLSTATE :SQLSTATE
+SELECT bbm.queue('x', 't', command => 'WITH d AS (DELETE FROM t RETURNING id, n) INSERT INTO other SELECT id FROM d WHERE n < (SELECT max(n) FROM d)'); \echo SQLSTATE :SQLSTATE
+SELECT bbm.queue('x', 't', command => 'WITH d AS (DELETE FROM t RETURNING id) DELETE FROM other WHERE t_id IN (SELECT id FROM d)'); \echo SQLSTATE :SQLSTATE
+SELECT bbm.queue('x', 't', command => 'WITH d AS (DELETE FROM t RETURNING id), c AS (SELECT count(*) AS n FROM d) INSERT INTO other SELECT n FROM c'); \echo SQLSTATE :SQLSTATE
+SELECT bbm.queue('x', 't', command => 'WITH d AS (DELETE FROM t RETURNING n) INSERT INTO other SELECT n FROM (SELECT n FROM d GROUP BY n) AS q'); \echo SQLSTATE :SQLSTATE
+SELECT bbm.queue('x', 't', command => 'WITH d AS (DELETE FROM t RETURNING id) INSERT INTO other SELECT id FROM d LIMIT 3'); \echo SQLSTATE :SQLSTATE
+SELECT bbm.queue('x', 't', command => 'WITH d AS (DELETE FROM t RETURNING id) INSERT INTO other SELECT rank() OVER (ORDER BY id) FROM d'); \echo SQLSTATE :SQLSTATE
+SELECT bbm.queue('x', 't', command => 'WITH d AS (DELETE FROM t RETURNING id) INSERT INTO other SELECT DISTINCT id FROM d'); \echo SQLSTATE :SQLSTATE
+SELECT bbm.queue('x', 't', command => 'WITH d AS (DELETE FROM t RETURNING id) INSERT INTO other SELECT id FROM d UNION ALL SELECT 100'); \echo SQLSTATE :SQLSTATE
+SELECT bbm.queue('x', 't', command => 'WITH RECURSIVE r AS (SELECT id, n FROM t UNION ALL SELECT id, n - 1 FROM r WHERE n > 0) INSERT INTO other SELECT id FROM r'); \echo SQLSTATE :SQLSTATE
+SELECT bbm.queue('x', 't', command => 'WITH s AS (SELECT id FROM t FOR UPDATE) INSERT INTO other SELECT id FROM s'); \echo SQLSTATE :SQLSTATE
+SELECT bbm.queue('x', 't', command => 'WITH d AS (DELETE FROM t RETURNING id) INSERT INTO other SELECT o.id FROM other AS o LEFT JOIN d ON d.id = o.t_id'); \echo SQLSTATE :SQLSTATE
+SELECT bbm.queue('x', 't', command => 'WITH d AS (DELETE FROM t RETURNING id) INSERT INTO other SELECT d.id FROM d JOIN t ON t.id = d.id'); \echo SQLSTATE :SQLSTATE
+SELECT bbm.queue('x', 't', command => 'WITH m AS (SELECT id FROM t) INSERT INTO other SELECT id FROM m WHERE id NOT IN (SELECT id FROM t)'); \echo SQLSTATE :SQLSTATE
+SELECT bbm.queue('x', 't', command => 'SELECT count(*) FROM t'); \echo SQLSTATE :SQLSTATE
+SELECT bbm.queue('x', 't', command => 'SELECT id FROM t UNION SELECT id FROM other'); \echo SQLSTATE :SQLSTATE
+-- MERGE, whose unmatched rows are many in a range, and few in all of the table.
+SELECT bbm.queue('x', 't', command => 'MERGE INTO t USING other AS o ON o.t_id = t.id WHEN MATCHED THEN UPDATE SET n = o.n WHEN NOT MATCHED THEN INSERT (id) VALUES (o.t_id)'); \echo SQLSTATE :SQLSTATE
+SELECT bbm.queue('x', 't', command => 'MERGE INTO t USING other AS o ON o.t_id = t.id WHEN MATCHED THEN UPDATE SET n = o.n WHEN NOT MATCHED THEN DO NOTHING'); \echo SQLSTATE :SQLSTATE
+SELECT bbm.queue('x', 't', command => 'MERGE INTO t USING other AS o ON o.t_id = t.id WHEN MATCHED THEN UPDATE SET id = t.id + 1'); \echo SQLSTATE :SQLSTATE
+SELECT bbm.queue('x', 't', command => 'MERGE INTO t USING other AS o ON o.t_id = t.id AND t.id BETWEEN $1 AND $2 WHEN MATCHED AND o.n = 0 THEN DO NOTHING WHEN NOT MATCHED THEN DO NOTHING WHEN MATCHED THEN UPDATE SET n = 1, id = 1'); \echo SQLSTATE :SQLSTATE
+SELECT bbm.queue('x', 't', command => 'MERGE INTO other USING t ON other.t_id = t.id AND t.ctid IS NOT NULL WHEN MATCHED THEN DELETE'); \echo SQLSTATE :SQLSTATE
+SELECT bbm.queue('x', 't', command => 'MERGE INTO other USING t TABLESAMPLE SYSTEM (10) ON other.t_id = t.id WHEN MATCHED THEN DELETE'); \echo SQLSTATE :SQLSTATE
+SELECT bbm.queue('x', 't', command => 'MERGE INTO other USING (SELECT n, count(*) AS c FROM t GROUP BY n) AS s ON other.t_id = s.n WHEN MATCHED THEN DELETE'); \echo SQLSTATE :SQLSTATE
+SELECT bbm.queue('x', 't', command => 'MERGE INTO other USING (SELECT o.id FROM other AS o LEFT JOIN t ON t.id = o.t_id) AS s ON other.t_id = s.id WHEN MATCHED THEN DELETE'); \echo SQLSTATE :SQLSTATE
+SELECT bbm.queue('x', 't', command => 'MERGE INTO other USING (SELECT 1 AS id) AS s ON other.t_id = s.id WHEN MATCHED THEN DELETE'); \echo SQLSTATE :SQLSTATE
+SELECT bbm.queue('x', 't', command => 'MERGE INTO t USING t AS s ON t.id = s.n WHEN MATCHED THEN DELETE'); \echo SQLSTATE :SQLSTATE
+-- The key, and what decides about a row's partition.
 SELECT bbm.queue('x', 't', command => 'UPDATE t SET id = id + 1'); \echo SQLSTATE :SQLSTATE
 SELECT bbm.queue('x', 't', command => 'UPDATE t SET (n, id) = ROW(1, 2) WHERE id BETWEEN $1 AND $2'); \echo SQLSTATE :SQLSTATE
+SELECT bbm.queue('x', 't', command => 'INSERT INTO t SELECT id + $1 FROM other WHERE id < $2 ON CONFLICT (id) DO UPDATE SET id = excluded.id'); \echo SQLSTATE :SQLSTATE
+SELECT bbm.queue('x', 't', command => 'WITH u AS (UPDATE t SET id = id + 1 WHERE id BETWEEN $1 AND $2 RETURNING id) INSERT INTO other SELECT id FROM u'); \echo SQLSTATE :SQLSTATE
+SELECT bbm.queue('x', 't', command => 'UPDATE t_view SET id = id + 1 WHERE id BETWEEN $1 AND $2'); \echo SQLSTATE :SQLSTATE
+CREATE TABLE by_region (id int NOT NULL, region int, n int) PARTITION BY LIST (region);
+CREATE TABLE region_1 (n int, region int, id int NOT NULL) PARTITION BY RANGE ((n / 10));
+ALTER TABLE by_region ATTACH PARTITION region_1 FOR VALUES IN (1);
+CREATE TABLE region_1_low (region int, id int PRIMARY KEY, n int);
+ALTER TABLE region_1 ATTACH PARTITION region_1_low FOR VALUES FROM (0) TO (10);
+SELECT bbm.queue('x', 'region_1_low', command => 'UPDATE region_1_low SET region = 1'); \echo SQLSTATE :SQLSTATE
+SELECT bbm.queue('x', 'region_1_low', command => 'UPDATE region_1_low SET n = 3'); \echo SQLSTATE :SQLSTATE
+SELECT bbm.queue('x', 'region_1_low', command => 'UPDATE region_1_low SET id = 3'); \echo SQLSTATE :SQLSTATE
 SELECT bbm.queue('x', 't', scope_to => 'n < (SELECT avg(n) FROM t)', command => 'UPDATE t SET n = 1'); \echo SQLSTATE :SQLSTATE
 SELECT bbm.queue('x', 't', command => 'UPDATE t SET n = 1 WHERE CURRENT OF c'); \echo SQLSTATE :SQLSTATE
 

@@ -7,7 +7,8 @@ namespace {
 constexpr char kWrongCommand[] = "22023"; // invalid_parameter_value
 constexpr char kUnsplittable[] = "0A000"; // feature_not_supported
 constexpr Text kUsePlaceholders =
-    "Restrict the command yourself: use $1 and $2 as the first and last key of each range.";
+    "Restrict the command yourself: $1 and $2 are the first and the last key of each range, $1 to $4 for a key of two "
+    "columns.";
 
 Refusal refuse_split(Text message) {
     return {kUnsplittable, message, "The command would mean something else when it is run range by range.",
@@ -19,8 +20,8 @@ Refusal check_placeholders(const CommandFacts &facts, bool has_scope) {
         return {kWrongCommand,
                 "command uses a parameter beyond those of a range",
                 {},
-                "For a key of one column, $1 is the first key of a range and $2 the last; for one of two, $1 and $2 are the "
-                "parts of the first and $3 and $4 those of the last."};
+                "For a key of one column, $1 is the first key of a range and $2 the last; for one of two, $1 and $2 "
+                "are the parts of the first and $3 and $4 those of the last."};
     if (!facts.uses_lower || !facts.uses_upper)
         return {kWrongCommand, "command uses only a part of the range",
                 "It would process rows outside of the range in every batch.",
@@ -33,24 +34,34 @@ Refusal check_placeholders(const CommandFacts &facts, bool has_scope) {
     return {};
 }
 
-Refusal check_plain(const CommandFacts &facts) {
-    using Kind = CommandFacts::Kind;
-    if (facts.kind == Kind::select || facts.kind == Kind::merge)
-        return {kWrongCommand,
-                "command must be UPDATE, DELETE or INSERT ... SELECT, or use $1 and $2",
+// MERGE decides about rows by what it does not find.
+Refusal check_merge(const CommandFacts &facts) {
+    if (facts.needs_subquery)
+        return {kUnsplittable,
+                "command merges from system columns or a sample of the migration's table",
                 {},
-                kUsePlaceholders};
-    if (facts.has_set_operations)
-        return refuse_split("command uses UNION, INTERSECT or EXCEPT");
-    if (!facts.drives_table)
-        return {kWrongCommand,
-                "command does not work on the migration's table",
-                {},
-                "UPDATE or DELETE that table, INSERT from a SELECT of it, or use $1 and $2."};
-    if (facts.references > 1)
-        return refuse_split("command refers to the migration's table more than once");
-    if (facts.has_modifying_cte)
-        return refuse_split("command changes data in a WITH clause");
+                "Make the source a subquery, USING (SELECT ...) AS name, or use $1 and $2."};
+    if (facts.has_unmatched)
+        return {kUnsplittable, "command merges into the migration's table with WHEN NOT MATCHED",
+                "Every range would take the rows that match other ranges for unmatched.",
+                "Merge WHEN MATCHED only, and insert what is missing by a migration of the source table; or use $1 and "
+                "$2."};
+    if (facts.has_unmatched_by_source)
+        return {kUnsplittable, "command uses WHEN NOT MATCHED BY SOURCE",
+                "Every range would take the rows that match other ranges for unmatched.",
+                "Leave that clause to a migration of the target table; or use $1 and $2."};
+    return {};
+}
+
+// Does every row of the table go its way alone, and does everything that the command does come from such rows?
+Refusal check_flow(const CommandFacts &facts) {
+    if (facts.reads_elsewhere)
+        return refuse_split("command reads the migration's rows outside of a FROM clause");
+    if (facts.has_idle_part)
+        return {kUnsplittable, "command has a part that does not read the migration's rows",
+                "That part would be done as a whole for every range.", kUsePlaceholders};
+    if (facts.joins_itself)
+        return refuse_split("command joins the migration's rows with themselves");
     if (facts.on_outer_side)
         return refuse_split("command has the migration's table on the nullable side of an outer join");
     if (facts.has_limit)
@@ -62,6 +73,21 @@ Refusal check_plain(const CommandFacts &facts) {
     if (facts.has_row_locks)
         return refuse_split("command locks rows");
     return {};
+}
+
+Refusal check_plain(const CommandFacts &facts) {
+    if (facts.has_set_operations)
+        return refuse_split("command uses UNION, INTERSECT or EXCEPT");
+    if (!facts.drives_table)
+        return {kWrongCommand,
+                "command does not work on the migration's table",
+                {},
+                "UPDATE or DELETE that table, INSERT from a SELECT of it, MERGE, or use $1 and $2."};
+    if (facts.references > 1)
+        return refuse_split("command refers to the migration's table more than once");
+    if (Refusal refusal = check_merge(facts))
+        return refusal;
+    return check_flow(facts);
 }
 
 } // namespace
@@ -83,8 +109,13 @@ Refusal check_command(const CommandFacts &facts, bool has_scope) {
         return {kWrongCommand, "command uses WHERE CURRENT OF", "No other session has that cursor.", {}};
     if (facts.assigns_key)
         return {kUnsplittable,
-                "command assigns the column that the migration walks by",
+                "command assigns a column that the migration walks by",
                 "A row could be handled twice or not at all.",
+                {}};
+    if (facts.assigns_partition_key)
+        return {kUnsplittable,
+                "command assigns a column of the partition key",
+                "A row that moves to another partition could be handled twice or not at all.",
                 {}};
     if (facts.uses_parameters)
         return check_placeholders(facts, has_scope);

@@ -12,18 +12,26 @@ struct CommandFacts {
     bool uses_lower = false;             // all parts of the first key: $1, for one column
     bool uses_upper = false;             // all parts of the last key: $2
     bool has_other_placeholders = false; // beyond them
-    bool drives_table = false;           // updates or deletes the migration's table, or inserts from a SELECT of it
-    bool on_outer_side = false;          // the table stands on the nullable side of an outer join
-    int references = 0;                  // how often the migration's table stands in the whole command
+    bool is_rewritten = false;           // rules turn it into something else than one statement
+    bool has_cursor_position = false;    // WHERE CURRENT OF
     bool assigns_key = false;
-    bool is_rewritten = false; // rules turn it into something else than one statement
-    bool has_modifying_cte = false;
-    bool has_limit = false;      // these of the SELECT that drives an INSERT
-    bool has_aggregates = false; // grouping and DISTINCT included
+    bool assigns_partition_key = false;
+    int references = 0; // how often the migration's table stands in the whole command
+    // The flow of the table's rows from where they are read, updated or deleted to all that the command changes.
+    bool drives_table = false;    // there is one
+    bool has_idle_part = false;   // something is changed or selected that it does not reach
+    bool reads_elsewhere = false; // the rows that flow are read in expressions
+    bool joins_itself = false;    // two flows meet in one query
+    bool on_outer_side = false;   // on the nullable side of an outer join
+    bool has_limit = false;       // these of any query that it passes
+    bool has_aggregates = false;  // grouping and DISTINCT included
     bool has_windows = false;
     bool has_set_operations = false;
     bool has_row_locks = false;
-    bool has_cursor_position = false; // WHERE CURRENT OF
+    // MERGE
+    bool has_unmatched = false;           // the table is the target, and what matches no row of it is inserted
+    bool has_unmatched_by_source = false; // what the flow does not bring is looked for
+    bool needs_subquery = false;          // the table is the source, in a form that cannot be restricted
 };
 
 // Nothing to refuse, or the reason with what to do instead.

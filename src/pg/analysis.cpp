@@ -1,8 +1,9 @@
 #include "pg/analysis.hpp"
 
 #include "pg/condition.hpp"
+#include "pg/facts.hpp"
+#include "pg/flow.hpp"
 #include "pg/report.hpp"
-#include "pg/target.hpp"
 
 #include <cstring>
 
@@ -27,9 +28,7 @@ post_parse_analyze_hook_type next_hook = nullptr;
 void restrict_to_range(const Watch &watch, Target target) {
     const RangeCommand &command = *watch.command;
     if (target.index != 0) {
-        add_range(command, target);
-        if (!command.scope.empty())
-            add_scope(command, target);
+        add_conditions(command, target);
     } else if (watch.facts == nullptr) {
         // Whoever asks for facts will refuse it. Here it is about to run, over all of whatever table has the name now.
         raise(Refusal{"42P01",
@@ -44,9 +43,10 @@ void on_watched(Watch &watch, Query *query) {
     // EXPLAIN: the statement inside comes by on its own when it is explained.
     if (query->commandType == CMD_UTILITY)
         return;
-    const Target target = find_target(query, watch.command->table);
-    if (watch.facts != nullptr)
-        collect(query, target, *watch.command, *watch.facts);
+    CommandFacts unasked;
+    CommandFacts &facts = watch.facts != nullptr ? *watch.facts : unasked;
+    collect(query, facts);
+    const Target target = find_target(query, watch.command->table, facts);
     if (!watch.command->has_placeholders)
         restrict_to_range(watch, target);
 }

@@ -1,6 +1,7 @@
 #include "pg/condition.hpp"
 
 #include "pg/memory.hpp"
+#include "pg/merge_source.hpp"
 #include "pg/report.hpp"
 #include "pg/text_position.hpp"
 
@@ -25,6 +26,8 @@ namespace bbm::pg {
 
 namespace {
 
+constexpr char kScope[] = "scope_to";
+
 // The statement names the key column now, so its user must be allowed to read it.
 void require_select(Query *query, int index, Bitmapset *columns) {
     RangeTblEntry *entry = rt_fetch(index, query->rtable);
@@ -37,17 +40,13 @@ void require_select(Query *query, int index, Bitmapset *columns) {
     permissions->selectedCols = bms_add_members(permissions->selectedCols, columns);
 }
 
-void add_condition(Query *query, Node *condition) {
-    query->jointree->quals = make_and_qual(query->jointree->quals, condition);
-}
-
 bool is_star(const Node *value) {
     return IsA(value, ColumnRef) && IsA(llast(reinterpret_cast<const ColumnRef *>(value)->fields), A_Star);
 }
 
-// The expression that `scope_to` consists of, and nothing behind it.
-Node *parse_condition(const char *scope) {
-    const List *statements = raw_parser(scope, RAW_PARSE_PLPGSQL_EXPR);
+// The expression that the text consists of, and nothing behind it.
+Node *parse_condition(const char *text, const char *what) {
+    const List *statements = raw_parser(text, RAW_PARSE_PLPGSQL_EXPR);
     const auto *select = reinterpret_cast<SelectStmt *>(linitial_node(RawStmt, statements)->stmt);
     const bool plain = list_length(statements) == 1 && list_length(select->targetList) == 1 &&
                        select->fromClause == NIL && select->whereClause == nullptr && select->groupClause == NIL &&
@@ -56,7 +55,7 @@ Node *parse_condition(const char *scope) {
                        select->lockingClause == NIL && select->op == SETOP_NONE && select->distinctClause == NIL;
     const auto *only = plain ? linitial_node(ResTarget, select->targetList) : nullptr;
     if (!plain || only->name != nullptr || is_star(only->val))
-        raise(Refusal{"42601", format("scope_to is not a condition: %s", scope), {}, {}});
+        raise(Refusal{"42601", format("%s is not a condition: %s", what, text), {}, {}});
     return only->val;
 }
 
@@ -80,7 +79,7 @@ void add_text(const RangeCommand &command, Target target, const char *text, Oid 
     push_text(frame, text);
     ParseNamespaceItem *item = addRangeTableEntryForRelation(state, relation, AccessShareLock, alias_of(command), false, true);
     addNSItemToQuery(state, item, false, true, true);
-    Node *condition = transformExpr(state, parse_condition(text), EXPR_KIND_WHERE);
+    Node *condition = transformExpr(state, parse_condition(text, what), EXPR_KIND_WHERE);
     condition = coerce_to_boolean(state, condition, what);
     assign_expr_collations(state, condition);
     pop_text(frame);
@@ -95,8 +94,6 @@ void add_text(const RangeCommand &command, Target target, const char *text, Oid 
     table_close(relation, AccessShareLock);
 }
 
-} // namespace
-
 void add_range(const RangeCommand &command, Target target) {
     const auto key = command.key.columns;
     Oid types[2 * kMostKeyColumns];
@@ -107,14 +104,23 @@ void add_range(const RangeCommand &command, Target target) {
 }
 
 void add_scope(const RangeCommand &command, Target target) {
-    add_text(command, target, c_string(command.scope), nullptr, "scope_to");
+    add_text(command, target, c_string(command.scope), nullptr, kScope);
+}
+
+} // namespace
+
+void add_conditions(const RangeCommand &command, Target target) {
+    const Target taker = wrap_merge_source(target);
+    add_range(command, taker);
+    if (!command.scope.empty())
+        add_scope(command, taker);
 }
 
 void check_condition(Text scope) {
     const char *text = c_string(scope);
     ErrorContextCallback frame;
     push_text(frame, text);
-    (void)parse_condition(text);
+    (void)parse_condition(text, kScope);
     pop_text(frame);
 }
 

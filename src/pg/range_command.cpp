@@ -1,11 +1,11 @@
 #include "pg/range_command.hpp"
 
 #include "pg/analysis.hpp"
+#include "pg/facts.hpp"
 #include "pg/key_value.hpp"
 #include "pg/memory.hpp"
 #include "pg/parameters.hpp"
 #include "pg/report.hpp"
-#include "pg/target.hpp"
 
 #include <algorithm>
 
@@ -170,7 +170,7 @@ void inspect(const RangeCommand &command, CommandFacts &facts) {
     watch_in_passing(&watch);
     SPIPlanPtr plan = analyse(watch, 0);
     watch_in_passing(nullptr);
-    count_references(plan, command.table, facts);
+    collect_rewritten(plan, command, facts);
     SPI_finish();
     AtEOXact_GUC(false, level);
 }

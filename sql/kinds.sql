@@ -1,0 +1,176 @@
+-- Kinds of work: everything that plain SQL can do to the rows of a table, each row once. Every statement here counts or
+-- copies, so that a row that is met twice, or not at all, shows.
+\set QUIET on
+SET client_min_messages = warning;
+DROP EXTENSION bbm;
+CREATE EXTENSION bbm; -- migrations are numbered from 1
+
+CREATE TABLE orders (id int PRIMARY KEY, customer int, total int, done int NOT NULL DEFAULT 0);
+CREATE TABLE archive (LIKE orders);
+CREATE TABLE lines (order_id int, what text, amount int);
+CREATE TABLE customers (id int PRIMARY KEY, orders int NOT NULL DEFAULT 0, total int NOT NULL DEFAULT 0);
+INSERT INTO customers SELECT g FROM generate_series(0, 6) AS g;
+-- 97 rows, so that no size divides it; sub-batches of 4 and jobs of 10.
+CREATE PROCEDURE fill() LANGUAGE sql AS $$
+    TRUNCATE orders, archive, lines;
+    UPDATE customers SET orders = 0, total = 0;
+    INSERT INTO orders SELECT g, g % 7, g * 2 FROM generate_series(1, 97) AS g $$;
+CREATE FUNCTION work(name text, command text, scope_to text DEFAULT NULL) RETURNS bigint LANGUAGE sql AS $$
+    SELECT bbm.queue(name, 'orders', command => command, scope_to => scope_to, batch_size => 10, sub_batch_size => 4) $$;
+
+-- Rows move to another table.
+CALL fill();
+SELECT work('move', 'WITH moved AS (DELETE FROM orders RETURNING *) INSERT INTO archive SELECT * FROM moved') AS id \gset
+CALL bbm.run(:id);
+SELECT (SELECT count(*) FROM orders) AS kept, count(*), count(DISTINCT id), sum(total) FROM archive;
+SELECT status, jobs_succeeded, rows_affected FROM bbm.migrations WHERE id = :id;
+
+-- Some of them; the condition is in the command, in scope_to, or in both.
+CALL fill();
+SELECT work('move some', 'WITH moved AS (DELETE FROM orders AS o USING customers AS c WHERE c.id = o.customer AND c.id > 2 RETURNING o.*)
+    INSERT INTO archive SELECT * FROM moved WHERE total < 100', 'id % 2 = 0') AS id \gset
+CALL bbm.run(:id);
+SELECT (SELECT count(*) FROM orders) AS kept, count(*), count(DISTINCT id), bool_and(customer > 2 AND total < 100 AND id % 2 = 0) AS right FROM archive;
+
+-- One table to several, through one reading query. What nobody reads of a changing query's result is changed all the same.
+CALL fill();
+SELECT work('several', $$
+    WITH src AS (SELECT o.id, o.customer, o.total FROM orders AS o JOIN customers AS c ON c.id = o.customer WHERE o.total > 50),
+         a AS (INSERT INTO archive SELECT id, customer, total, 1 FROM src),
+         b AS (INSERT INTO lines SELECT s.id, 'b', s.total FROM src AS s WHERE s.customer < 3 RETURNING order_id, amount)
+    INSERT INTO lines SELECT order_id, 'c', amount * 10 FROM b$$) AS id \gset
+CALL bbm.run(:id);
+SELECT count(*), count(DISTINCT id), min(id) FROM archive;
+SELECT what, count(*), count(DISTINCT order_id), sum(amount) FROM lines GROUP BY what ORDER BY what;
+SELECT rows_affected FROM bbm.migrations WHERE id = :id; -- of the main statement
+
+-- Updated rows go on to another table. (Each row of it meets one order here: several would meet it range by range.)
+CALL fill();
+DELETE FROM orders WHERE id > 6;
+SELECT work('pass on', 'WITH d AS (UPDATE orders SET done = done + 1 RETURNING customer, total)
+    UPDATE customers AS c SET orders = c.orders + 1, total = c.total + d.total FROM d WHERE d.customer = c.id') AS id \gset
+CALL bbm.run(:id);
+SELECT done, count(*) FROM orders GROUP BY done;
+SELECT * FROM customers ORDER BY id;
+
+-- Subqueries, a WITH clause in one of them, a recursive one beside them, materialized ones, shadowed names.
+CALL fill();
+SELECT work('nested', $$
+    WITH RECURSIVE steps AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM steps WHERE n < 3),
+         src AS MATERIALIZED (SELECT id, total FROM (WITH src AS (SELECT id, total FROM orders WHERE total % 4 = 0) SELECT * FROM src) AS s)
+    INSERT INTO lines SELECT q.id, 'step ' || n, q.total
+    FROM (SELECT src.*, (SELECT max(c.id) FROM customers AS c) AS most FROM src) AS q CROSS JOIN steps
+    WHERE n <= (WITH src AS (SELECT count(*) AS n FROM customers) SELECT src.n FROM src)$$) AS id \gset
+CALL bbm.run(:id);
+SELECT what, count(*), count(DISTINCT order_id), sum(amount) FROM lines GROUP BY what ORDER BY what;
+
+-- Other tables may be aggregated, limited and looked up as one likes.
+CALL fill();
+SELECT work('others', $$
+    WITH best AS (SELECT id FROM customers GROUP BY id ORDER BY id LIMIT 3)
+    INSERT INTO lines SELECT o.id, 'best', o.total FROM (SELECT * FROM orders) AS o
+    JOIN (SELECT DISTINCT id FROM best) AS b ON b.id = o.customer
+    LEFT JOIN (SELECT order_id, sum(amount) FROM lines GROUP BY order_id) AS l ON l.order_id = o.id
+    WHERE EXISTS (SELECT FROM best WHERE best.id = o.customer)$$) AS id \gset
+CALL bbm.run(:id);
+SELECT what, count(*), count(DISTINCT order_id) FROM lines GROUP BY what;
+
+-- SELECT of a function, for what it does: once for each row, or once for each range.
+CALL fill();
+CREATE FUNCTION bump(which int) RETURNS int LANGUAGE plpgsql AS $$
+    BEGIN UPDATE orders SET done = done + 1 WHERE id = which; RETURN which; END $$;
+SELECT work('each', 'SELECT bump(id) FROM orders', 'total > 100') AS id \gset
+CALL bbm.run(:id);
+SELECT done, count(*) FROM orders GROUP BY done ORDER BY done;
+CREATE FUNCTION share_out(low int, high int) RETURNS int LANGUAGE plpgsql AS $$
+    DECLARE o orders; n int := 0;
+    BEGIN
+        FOR o IN SELECT * FROM orders WHERE id BETWEEN low AND high ORDER BY id LOOP
+            IF o.total % 3 = 0 THEN
+                INSERT INTO lines VALUES (o.id, 'third', o.total / 3);
+            ELSE
+                UPDATE customers SET orders = orders + 1, total = total + o.total WHERE id = o.customer;
+            END IF;
+            UPDATE orders SET done = done + 10 WHERE id = o.id;
+            n := n + 1;
+        END LOOP;
+        RETURN n;
+    END $$;
+SELECT work('logic', 'SELECT share_out($1, $2)') AS id \gset
+CALL bbm.run(:id);
+SELECT done, count(*) FROM orders GROUP BY done ORDER BY done;
+SELECT (SELECT sum(amount) FROM lines) * 3 + (SELECT sum(total) FROM customers) = sum(total) AS complete FROM orders;
+
+-- MERGE from the table: what it does not match is new, in whatever range it stands. Each range is analysed anew, since the
+-- one before it has changed the table's row in the catalog.
+CALL fill();
+CREATE FUNCTION disturb() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN GRANT SELECT ON orders, archive TO CURRENT_USER; RETURN NULL; END $$;
+CREATE TRIGGER disturb AFTER INSERT ON archive EXECUTE FUNCTION disturb();
+INSERT INTO archive SELECT id, customer, 0, 100 FROM orders WHERE id % 3 = 0;
+SELECT work('merge from', 'MERGE INTO archive AS a USING orders AS o ON a.id = o.id AND a.customer = o.customer
+    WHEN MATCHED AND o.customer = 0 THEN DELETE
+    WHEN MATCHED THEN UPDATE SET done = a.done + 1, total = o.total
+    WHEN NOT MATCHED THEN INSERT VALUES (o.id, o.customer, o.total, 1)', 'id > 10') AS id \gset
+CALL bbm.run(:id);
+SELECT done, count(*), count(DISTINCT id), min(id), sum(total) FROM archive GROUP BY done ORDER BY done;
+SELECT rows_affected FROM bbm.migrations WHERE id = :id;
+DROP TRIGGER disturb ON archive;
+-- From a subquery, and from the rows of a WITH clause; with whole rows, an alias, ONLY, columns that were dropped.
+CALL fill();
+ALTER TABLE orders ADD gone int, ADD note text DEFAULT 'kept';
+ALTER TABLE orders DROP gone;
+SELECT work('merge query', 'MERGE INTO archive AS a USING (SELECT id, total FROM orders WHERE total > 100) AS s ON a.id = s.id
+    WHEN NOT MATCHED THEN INSERT (id, total, done) VALUES (s.id, s.total, 1) WHEN MATCHED THEN UPDATE SET done = a.done + 1') AS id \gset
+CALL bbm.run(:id);
+SELECT work('merge rows', $$MERGE INTO lines AS l USING ONLY orders AS o ON l.order_id = o.id
+    WHEN NOT MATCHED AND o.note = 'kept' THEN INSERT VALUES (o.id, o::text, length(o::text)) WHEN MATCHED THEN DELETE$$) AS id \gset
+CALL bbm.run(:id);
+SELECT count(*), count(DISTINCT order_id), bool_and(l.what = o::text) AS right FROM lines AS l JOIN orders AS o ON o.id = l.order_id;
+SELECT work('merge join', $$MERGE INTO lines AS l USING (orders AS o JOIN customers AS c ON c.id = o.customer LEFT JOIN archive AS a ON a.id = o.id)
+    ON l.order_id = o.id AND l.what = 'joined'
+    WHEN NOT MATCHED THEN INSERT VALUES (o.id, 'joined', coalesce(a.done, 0)) WHEN MATCHED THEN UPDATE SET amount = amount + 1000$$) AS id \gset
+CALL bbm.run(:id);
+SELECT amount, count(*) FROM lines WHERE what = 'joined' GROUP BY amount ORDER BY amount;
+SELECT work('merge moved', 'WITH d AS (DELETE FROM orders WHERE customer < 3 RETURNING id, customer)
+    MERGE INTO archive AS a USING d ON a.id = d.id WHEN MATCHED THEN UPDATE SET done = a.done + 1 WHEN NOT MATCHED THEN INSERT (id, done) VALUES (d.id, 50)') AS id \gset
+CALL bbm.run(:id);
+SELECT done, count(*), count(DISTINCT id), (SELECT count(*) FROM orders) AS kept FROM archive GROUP BY done ORDER BY done;
+ALTER TABLE orders DROP note;
+-- MERGE into the table, where all that is done is done to its rows.
+CALL fill();
+SELECT work('merge into', 'MERGE INTO orders AS o USING customers AS c ON c.id = o.customer AND c.id > 1
+    WHEN MATCHED AND o.total > 150 THEN DELETE WHEN MATCHED AND c.id < 4 THEN UPDATE SET done = o.done + c.id WHEN MATCHED THEN DO NOTHING', 'id > 4') AS id \gset
+CALL bbm.run(:id);
+SELECT done, count(*), min(id), max(total) FROM orders GROUP BY done ORDER BY done;
+
+-- Only what the command reads itself and the key must be readable.
+CREATE ROLE regress_bbm_kinds LOGIN;
+GRANT USAGE ON SCHEMA bbm TO regress_bbm_kinds;
+GRANT EXECUTE ON ALL ROUTINES IN SCHEMA bbm TO regress_bbm_kinds;
+GRANT INSERT, DELETE, UPDATE, SELECT ON archive, lines TO regress_bbm_kinds;
+\set merge 'MERGE INTO lines AS l USING orders AS o ON l.amount = o.total AND l.what IS NULL WHEN NOT MATCHED THEN INSERT VALUES (0, ''merged'', o.total)'
+ALTER TABLE orders OWNER TO regress_bbm_kinds;
+REVOKE ALL ON orders FROM regress_bbm_kinds;
+GRANT SELECT (total) ON orders TO regress_bbm_kinds;
+CALL fill();
+SET ROLE regress_bbm_kinds;
+\set VERBOSITY terse
+SELECT work('no key', :'merge');
+RESET ROLE;
+GRANT SELECT (id) ON orders TO regress_bbm_kinds;
+SET ROLE regress_bbm_kinds;
+SELECT work('other column', 'MERGE INTO lines AS l USING orders AS o ON l.order_id = o.done WHEN MATCHED THEN DELETE');
+SELECT work('key', :'merge') AS id \gset
+SELECT current_user AS me, session_user AS super \gset
+\c - :me
+CALL bbm.run(:id);
+\c - :super
+SET client_min_messages = warning;
+SELECT count(*), count(DISTINCT amount) FROM lines;
+
+SELECT job_class_name, status FROM bbm.migrations WHERE status <> 'finished';
+DROP TABLE orders, archive, lines, customers;
+DROP PROCEDURE fill;
+DROP FUNCTION work, bump, share_out, disturb;
+DROP OWNED BY regress_bbm_kinds;
+DROP ROLE regress_bbm_kinds;

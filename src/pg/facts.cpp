@@ -1,0 +1,132 @@
+#include "pg/facts.hpp"
+
+#include "pg/walker.hpp"
+
+#include <algorithm>
+
+extern "C" {
+#include "postgres.h"
+
+#include "access/sysattr.h"
+#include "access/table.h"
+#include "catalog/partition.h"
+#include "executor/spi.h"
+#include "nodes/nodeFuncs.h"
+#include "parser/parsetree.h"
+#include "utils/lsyscache.h"
+#include "utils/plancache.h"
+}
+
+namespace bbm::pg {
+
+namespace {
+
+CommandFacts::Kind kind_of(const Query *query) {
+    switch (query->commandType) {
+    case CMD_UPDATE:
+        return CommandFacts::Kind::update;
+    case CMD_DELETE:
+        return CommandFacts::Kind::remove;
+    case CMD_INSERT:
+        return CommandFacts::Kind::insert;
+    case CMD_SELECT:
+        return CommandFacts::Kind::select;
+    case CMD_MERGE:
+        return CommandFacts::Kind::merge;
+    default:
+        return CommandFacts::Kind::other;
+    }
+}
+
+// Is it a column of the partition key of the table? Its number may be another one there.
+bool is_partition_key(Oid table, const char *column) {
+    const AttrNumber number = get_attnum(table, column);
+    if (number == InvalidAttrNumber)
+        return false;
+    Relation relation = table_open(table, AccessShareLock);
+    bool in_expression = false;
+    const bool found =
+        has_partition_attrs(relation, bms_make_singleton(number - FirstLowInvalidHeapAttributeNumber), &in_expression);
+    table_close(relation, AccessShareLock);
+    return found;
+}
+
+bool moves_row(Oid table, const char *column) {
+    if (is_partition_key(table, column))
+        return true;
+    ListCell *cell;
+    foreach (cell, get_partition_ancestors(table))
+        if (is_partition_key(lfirst_oid(cell), column))
+            return true;
+    return false;
+}
+
+struct Rewritten {
+    const RangeCommand &command;
+    CommandFacts &facts;
+};
+
+// By name: the key may be that of a leaf, whose columns may have other numbers than those of its parent.
+void note_assigned(const List *entries, const Rewritten &of) {
+    const Key key = of.command.key.names;
+    ListCell *cell;
+    foreach (cell, entries) {
+        const auto *entry = lfirst_node(TargetEntry, cell);
+        const char *column = entry->resjunk ? nullptr : get_attname(of.command.table, entry->resno, true);
+        if (column == nullptr)
+            continue;
+        of.facts.assigns_key |= std::find(key.begin(), key.end(), Text(column)) != key.end();
+        of.facts.assigns_partition_key |= moves_row(of.command.table, column);
+    }
+}
+
+void note_assignments(const Query *query, const Rewritten &of) {
+    if (query->resultRelation == 0 || rt_fetch(query->resultRelation, query->rtable)->relid != of.command.table)
+        return;
+    if (query->commandType == CMD_UPDATE)
+        note_assigned(query->targetList, of);
+    if (query->onConflict != nullptr)
+        note_assigned(query->onConflict->onConflictSet, of);
+    ListCell *cell;
+    foreach (cell, query->mergeActionList) {
+        const auto *action = lfirst_node(MergeAction, cell);
+        if (action->commandType == CMD_UPDATE)
+            note_assigned(action->targetList, of);
+    }
+}
+
+bool look_at(Node *node, void *context) {
+    if (node == nullptr)
+        return false;
+    const auto &of = *static_cast<Rewritten *>(context);
+    of.facts.has_cursor_position |= IsA(node, CurrentOfExpr);
+    if (!IsA(node, Query))
+        return expression_tree_walker(node, walker(look_at), context);
+    auto *query = reinterpret_cast<Query *>(node);
+    of.facts.is_rewritten |= query->querySource != QSRC_ORIGINAL;
+    note_assignments(query, of);
+    ListCell *cell;
+    foreach (cell, query->rtable) {
+        const auto *entry = lfirst_node(RangeTblEntry, cell);
+        of.facts.references += entry->rtekind == RTE_RELATION && entry->relid == of.command.table;
+    }
+    return query_tree_walker(query, walker(look_at), context, 0);
+}
+
+} // namespace
+
+void collect(const Query *query, CommandFacts &facts) { facts.kind = kind_of(query); }
+
+void collect_rewritten(void *plan, const RangeCommand &command, CommandFacts &facts) {
+    Rewritten of = {command, facts};
+    ListCell *source_cell;
+    foreach (source_cell, SPI_plan_get_plan_sources(static_cast<SPIPlanPtr>(plan))) {
+        const auto *source = static_cast<CachedPlanSource *>(lfirst(source_cell));
+        facts.is_rewritten |= list_length(source->query_list) != 1;
+        ListCell *cell;
+        foreach (cell, source->query_list)
+            (void)look_at(static_cast<Node *>(lfirst(cell)), &of);
+    }
+}
+
+} // namespace bbm::pg

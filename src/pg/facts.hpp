@@ -1,0 +1,17 @@
+// What the rules for commands ask about an analysed command, beside the flow of the rows.
+#pragma once
+
+#include "core/command_rules.hpp"
+#include "pg/range_command.hpp"
+
+struct Query;
+
+namespace bbm::pg {
+
+// Of the statement as it was analysed, before rewriting.
+void collect(const Query *query, CommandFacts &facts);
+
+// Of the rewritten queries of a prepared plan (an SPIPlanPtr): rules are applied and views taken apart.
+void collect_rewritten(void *plan, const RangeCommand &command, CommandFacts &facts);
+
+} // namespace bbm::pg

@@ -119,8 +119,10 @@ int retry(std::int64_t id, Text reason) {
     const Step step = apply(migration.status, MigrationEvent::retry);
     if (step.kind == Step::Kind::refused)
         refuse_transition(migration, MigrationEvent::retry, hint);
-    if (step.kind == Step::Kind::moves)
+    if (step.kind == Step::Kind::moves) {
         store::change_status(migration, MigrationEvent::retry, step.to, {reason, nullptr});
+        store::forget_table_files(id);
+    }
     pg::start_scheduler_at_commit();
     const int put_back = store::put_back_failed(id, reason.empty() ? Text("retry") : reason);
     if (step.kind == Step::Kind::already && put_back == 0)

@@ -6,6 +6,8 @@
 #include "pg/locks.hpp"
 #include "pg/memory.hpp"
 #include "pg/report.hpp"
+#include "pg/settings.hpp"
+#include "pg/table_file.hpp"
 #include "store/migrations.hpp"
 #include "store/parts.hpp"
 #include "worker/parts.hpp"
@@ -31,6 +33,7 @@ struct Aimed {
     pg::Context room;    // of the names
     Named table;         // of the part
     Named whole;         // of the migration
+    std::uint32_t file;  // of the part's table, as pg::file_number
     bool filters_bounds; // bounds differs from keys
     std::int64_t part;   // 0: at nothing
     Micros prepared_at;  // by the stopwatch
@@ -50,12 +53,34 @@ void keep_names(const Migration &migration, const Part &part) {
     aimed.whole = {migration.table_oid, pg::copy(migration.table_name, aimed.room.arena())};
 }
 
+void remember_file(Part &part, const TableFile &file) {
+    part.table_file = table_file_texts(file, pg::current_arena());
+    store::set_table_file(part.id, part.table_file);
+}
+
+// Rewritten it goes on. Emptied it stops: rows that were loaded since may have keys behind the cursor.
+void follow_file(const Migration &migration, Part &part) {
+    const TableFile now = pg::table_file(part.table_oid);
+    const auto known = parse_table_file(part.table_file);
+    // What was looked at lately tells rows that are older from those that are newer.
+    if (!known || is_same_file(*known, now))
+        return remember_file(part, now);
+    const pg::FileNews news = pg::look_at_file(part.table_oid, *known, pg::settings().sub_batch_timeout());
+    if (news.change == FileChange::emptied || news.change == FileChange::unclear)
+        pg::raise(pg::file_refusal(news.change, part.table_oid, migration.id));
+    remember_file(part, news.file);
+    if (news.change == FileChange::rewritten)
+        store::record_event(migration, "rewrite", {.reason = pg::format("%s has another file", part.table_name.data())},
+                            name(migration.status));
+}
+
 // The key may have changed since the migration was queued; then it is refused here and the migration fails.
-void prepare(const Migration &migration, const Part &part) {
+void prepare(const Migration &migration, Part &part) {
     const bool filters = search_for_bounds(migration).filters;
     if (is_fresh(part, filters))
         return;
     lose_aim();
+    follow_file(migration, part);
     const pg::TableKey key = key_of(part);
     const Text table = walked_table(migration, part);
     pg::prepare_key_queries(aimed.keys, table, key);
@@ -64,6 +89,7 @@ void prepare(const Migration &migration, const Part &part) {
         pg::prepare_key_queries(aimed.bounds, table, key, condition_of(migration, part));
     pg::prepare_command(command_of(migration, part, key));
     keep_names(migration, part);
+    aimed.file = pg::file_number(part.table_oid);
     aimed.part = part.id;
     aimed.prepared_at = pg::stopwatch();
 }
@@ -120,7 +146,8 @@ const pg::KeyQueries &keys_of_aim() { return aimed.keys; }
 const pg::KeyQueries &bounds_of_aim() { return aimed.filters_bounds ? aimed.bounds : aimed.keys; }
 
 bool still_aims_at(const Part &part) {
-    return aimed.part == part.id && aimed.table.is_called_so() && aimed.whole.is_called_so();
+    return aimed.part == part.id && aimed.file == pg::file_number(part.table_oid) && aimed.table.is_called_so() &&
+           aimed.whole.is_called_so();
 }
 
 void lose_aim() { aimed.part = 0; }

@@ -6,6 +6,7 @@
 #include "pg/catalog.hpp"
 #include "pg/key_query.hpp"
 #include "pg/report.hpp"
+#include "pg/table_file.hpp"
 #include "store/migrations.hpp"
 #include "store/parts.hpp"
 
@@ -127,6 +128,7 @@ Part describe_part(const Migration &migration, std::uint32_t table, const pg::Ta
     part.is_only = migration.walks_leaves;
     part.cursor_columns = key.names;
     part.cursor_types = key.type_names;
+    part.table_file = table_file_texts(pg::table_file(table), pg::current_arena());
     part.range = range_of(migration, part, key);
     part.total_rows = estimated_rows_of(migration, part, key);
     return part;

@@ -7,6 +7,7 @@
 #include "command/health.hpp"
 #include "command/queue.hpp"
 #include "command/reference.hpp"
+#include "command/repeatable.hpp"
 #include "command/run.hpp"
 #include "command/run_batch.hpp"
 #include "command/scaffold.hpp"
@@ -198,6 +199,7 @@ PG_FUNCTION_INFO_V1(bbm_finalize);
 PG_FUNCTION_INFO_V1(bbm_ensure_finished);
 PG_FUNCTION_INFO_V1(bbm_wait);
 PG_FUNCTION_INFO_V1(bbm_explain_text);
+PG_FUNCTION_INFO_V1(bbm_is_repeatable);
 PG_FUNCTION_INFO_V1(bbm_read_health);
 PG_FUNCTION_INFO_V1(bbm_adopt);
 PG_FUNCTION_INFO_V1(bbm_is_home);
@@ -355,6 +357,15 @@ Datum bbm_wait(PG_FUNCTION_ARGS) {
 
 Datum bbm_explain_text(PG_FUNCTION_ARGS) {
     return bbm::pg::guarded([&] { return text_result(bbm::explain(migration_at(fcinfo).id)); });
+}
+
+Datum bbm_is_repeatable(PG_FUNCTION_ARGS) {
+    return bbm::pg::guarded([&] {
+        const bbm::CommandFacts found =
+            bbm::judge_command(needed_text(fcinfo, 0, "command"), table_at(fcinfo, 1), text_at(fcinfo, 2));
+        return row_result(fcinfo, {Column(BoolGetDatum(found.is_repeatable)),
+                                   column(found.is_repeatable ? found.repeatable_because : found.why_not_repeatable)});
+    });
 }
 
 Datum bbm_read_health(PG_FUNCTION_ARGS) {

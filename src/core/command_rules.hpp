@@ -32,6 +32,11 @@ struct CommandFacts {
     bool has_unmatched = false;           // the table is the target, and what matches no row of it is inserted
     bool has_unmatched_by_source = false; // what the flow does not bring is looked for
     bool needs_subquery = false;          // the table is the source, in a form that cannot be restricted
+    // Is it met twice, by a walk or by a commit that was lost?
+    bool is_repeatable = false;        // does no harm to a row that it meets twice
+    bool repeating_overwrites = false; // but then undoes what others have assigned to the row's columns meanwhile
+    Text repeatable_because = {};
+    Text why_not_repeatable = {};
 };
 
 // Nothing to refuse, or the reason with what to do instead.

@@ -3,6 +3,7 @@
 #include "pg/condition.hpp"
 #include "pg/facts.hpp"
 #include "pg/flow.hpp"
+#include "pg/repeatable.hpp"
 #include "pg/report.hpp"
 
 #include <cstring>
@@ -38,6 +39,21 @@ void restrict_to_range(const Watch &watch, Target target) {
     }
 }
 
+// As it runs, but for the range.
+void judge(const Watch &watch, const Query *query) {
+    const RangeCommand &command = *watch.command;
+    auto *scoped = static_cast<Query *>(copyObjectImpl(query));
+    CommandFacts unasked;
+    const Target target = find_target(scoped, command.table, unasked);
+    if (target.index != 0)
+        add_scope(command, target);
+    const Repeatable verdict = judge_repeatable(scoped, command.table, command.text);
+    watch.facts->is_repeatable = verdict.is_repeatable;
+    watch.facts->repeating_overwrites = verdict.overwrites;
+    watch.facts->repeatable_because = copy(verdict.because, watch.keep);
+    watch.facts->why_not_repeatable = copy(verdict.why_not, watch.keep);
+}
+
 void on_watched(Watch &watch, Query *query) {
     ++watch.times;
     // EXPLAIN: the statement inside comes by on its own when it is explained.
@@ -47,6 +63,8 @@ void on_watched(Watch &watch, Query *query) {
     CommandFacts &facts = watch.facts != nullptr ? *watch.facts : unasked;
     collect(query, facts);
     const Target target = find_target(query, watch.command->table, facts);
+    if (watch.facts != nullptr)
+        judge(watch, query);
     if (!watch.command->has_placeholders)
         restrict_to_range(watch, target);
 }

@@ -12,6 +12,7 @@ struct Watch {
     const RangeCommand *command = nullptr;
     CommandFacts *facts = nullptr; // without, nothing is collected, and a command that cannot be restricted raises
     int times = 0;                 // how often it came by: a restriction that was not added must never be run
+    Arena keep = {};               // where the texts of the facts live
 };
 
 // Two at a time at the most: the engine's prepared command, and one that is looked at in passing (queue, explain),

@@ -77,7 +77,8 @@ void add_text(const RangeCommand &command, Target target, const char *text, Oid 
         setup_parse_fixed_parameters(state, types, static_cast<int>(2 * command.key.columns.size()));
     ErrorContextCallback frame;
     push_text(frame, text);
-    ParseNamespaceItem *item = addRangeTableEntryForRelation(state, relation, AccessShareLock, alias_of(command), false, true);
+    ParseNamespaceItem *item =
+        addRangeTableEntryForRelation(state, relation, AccessShareLock, alias_of(command), false, true);
     addNSItemToQuery(state, item, false, true, true);
     Node *condition = transformExpr(state, parse_condition(text, what), EXPR_KIND_WHERE);
     condition = coerce_to_boolean(state, condition, what);
@@ -103,17 +104,17 @@ void add_range(const RangeCommand &command, Target target) {
     add_text(command, target, c_string(condition), types, "the range of the key");
 }
 
-void add_scope(const RangeCommand &command, Target target) {
-    add_text(command, target, c_string(command.scope), nullptr, kScope);
-}
-
 } // namespace
+
+void add_scope(const RangeCommand &command, Target target) {
+    if (!command.scope.empty())
+        add_text(command, target, c_string(command.scope), nullptr, kScope);
+}
 
 void add_conditions(const RangeCommand &command, Target target) {
     const Target taker = wrap_merge_source(target);
     add_range(command, taker);
-    if (!command.scope.empty())
-        add_scope(command, taker);
+    add_scope(command, taker);
 }
 
 void check_condition(Text scope) {

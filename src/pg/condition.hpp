@@ -7,5 +7,7 @@
 namespace bbm::pg {
 
 void add_conditions(const RangeCommand &command, Target target);
+// The scope alone, where there is one.
+void add_scope(const RangeCommand &command, Target target);
 
 } // namespace bbm::pg

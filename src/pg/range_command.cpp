@@ -164,9 +164,10 @@ Text explain_with(const RangeCommand &command, Datum *values, char nulls_are) {
 } // namespace
 
 void inspect(const RangeCommand &command, CommandFacts &facts) {
+    const Arena keep = current_arena();
     const int level = see_as_worker(command);
     SPI_connect();
-    Watch watch = {text_of(kPlain, command, current_arena()), &command, &facts};
+    Watch watch = {text_of(kPlain, command, current_arena()), &command, &facts, 0, keep};
     watch_in_passing(&watch);
     SPIPlanPtr plan = analyse(watch, 0);
     watch_in_passing(nullptr);

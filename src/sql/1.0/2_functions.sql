@@ -141,6 +141,10 @@ CREATE FUNCTION bbm.wait(job_class_name text, table_name regclass, column_name t
     RETURNS boolean LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_wait';
 COMMENT ON FUNCTION bbm.wait(text, regclass, text, jsonb, interval) IS 'wait until a migration is finished; false when the time is over, an error when it failed (by configuration)';
 
+CREATE FUNCTION bbm.is_repeatable(command text, table_name regclass, scope_to text DEFAULT NULL, OUT is_repeatable boolean, OUT reason text)
+    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_is_repeatable';
+COMMENT ON FUNCTION bbm.is_repeatable(text, regclass, text) IS 'may the command meet a row of the table twice and do no harm? With the reason; nothing is run';
+
 CREATE FUNCTION bbm.explain_text(id bigint)
     RETURNS text LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_explain_text';
 COMMENT ON FUNCTION bbm.explain_text(bigint) IS 'what bbm.explain splits into lines (by id)';

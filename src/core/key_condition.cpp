@@ -1,0 +1,200 @@
+#include "core/key_condition.hpp"
+
+#include "core/job_class.hpp"
+#include "core/walk_text.hpp"
+
+#include <algorithm>
+
+namespace bbm {
+
+namespace {
+
+enum class Side { lower, upper };
+enum class Strictness { strict, inclusive };
+
+// The columns of a walk between two keys. The comparison of columns without an operator of their own in common is cut
+// into arms by the number of leading columns that a key shares with one of the bounds; the next column lies on the
+// inner side of that bound. In the order of the walk, for the bounds L and U over (a, b, c):
+//
+//     a = L.a, b = L.b, c behind L.c      lower arms: the bounds differ in an earlier column, else there are no such
+//     keys a = L.a, b behind L.b a = L.a, b = L.b, c between         middle arms: the bounds share the columns before
+//     that one a = L.a, b between a between a = U.a, b before U.b               upper arms: as the lower ones a = U.a,
+//     b = U.b, c before U.c
+//
+// Which of the arms can have keys depends on the bounds alone. The others compare the first column with NULL, for which
+// an index is not even looked at.
+struct Between {
+    const KeyWalk &walk;
+    const KeyBounds &bounds;
+
+    std::size_t columns() const { return walk.columns.size(); }
+    bool is_last(std::size_t i) const { return i + 1 == columns(); }
+
+    void append_value(String &out, std::size_t i, Side side) const {
+        if (bounds.literals != nullptr) {
+            append_literal(out, (side == Side::lower ? bounds.literals->min : bounds.literals->max)[i]);
+        } else {
+            append(out, "$");
+            append_number(out, 1 + i + (side == Side::lower ? 0 : columns()));
+        }
+        append(out, "::");
+        append(out, walk.columns[i].type);
+    }
+
+    // On the inner side of the bound.
+    Text inner_operator(std::size_t i, Side side, Strictness strictness) const {
+        const WalkColumn &column = walk.columns[i];
+        const bool is_strict = strictness == Strictness::strict;
+        if ((side == Side::upper) != column.is_descending)
+            return is_strict ? column.less : column.less_or_equal;
+        return is_strict ? column.greater : column.greater_or_equal;
+    }
+
+    // Of a bound only the last column can be one of its keys.
+    Strictness strictness(std::size_t i, Side side) const {
+        const bool keeps_bound = is_last(i) && (side == Side::upper || bounds.lower == LowerBound::inclusive);
+        return keeps_bound ? Strictness::inclusive : Strictness::strict;
+    }
+
+    void append_inner(String &out, std::size_t i, Side side, Strictness strict) const {
+        append_column(out, walk.columns[i]);
+        append_operator(out, inner_operator(i, side, strict));
+        append_value(out, i, side);
+    }
+
+    // Compares the bounds with each other.
+    void append_bounds(String &out, std::size_t i, Text op) const {
+        append_value(out, i, Side::lower);
+        if (const Text collation = walk.columns[i].collation; !collation.empty()) {
+            append(out, " COLLATE ");
+            append(out, collation);
+        }
+        append_operator(out, op);
+        append_value(out, i, Side::upper);
+    }
+
+    void append_bounds_share(String &out, std::size_t leading) const {
+        for (std::size_t i = 0; i < leading; ++i) {
+            append(out, i == 0 ? "" : " AND ");
+            append_bounds(out, i, walk.columns[i].equal);
+        }
+    }
+
+    void append_bounds_differ(String &out, std::size_t leading) const {
+        for (std::size_t i = 0; i < leading; ++i) {
+            append_bounds(out, i, inner_operator(i, Side::upper, Strictness::strict));
+            if (i + 1 == leading)
+                break;
+            append(out, " OR (");
+            append_bounds(out, i, walk.columns[i].equal);
+            append(out, " AND (");
+        }
+        for (std::size_t i = 1; i < leading; ++i)
+            append(out, "))");
+    }
+
+    // The leading columns are those of a bound.
+    void append_shared(String &out, std::size_t leading, Side side) const {
+        for (std::size_t i = 1; i < leading; ++i) {
+            append(out, " AND ");
+            append_column(out, walk.columns[i]);
+            append_operator(out, walk.columns[i].equal);
+            append_value(out, i, side);
+        }
+        append(out, " AND ");
+    }
+
+    // `a` as a bound has it, if the condition over the bounds holds.
+    template <class Condition> void append_first(String &out, Side side, Condition append_condition) const {
+        append_column(out, walk.columns[0]);
+        append_operator(out, walk.columns[0].equal);
+        append(out, "CASE WHEN ");
+        append_condition();
+        append(out, " THEN ");
+        append_value(out, 0, side);
+        append(out, " END");
+    }
+
+    // A range over the first column says nothing that is new. But of parameters the planner takes a comparison with one
+    // bound for a third of the rows, and one with two for few: where the first column has few values it would read the
+    // whole table.
+    void append_estimate(String &out) const {
+        if (bounds.literals != nullptr)
+            return;
+        append_inner(out, 0, Side::lower, Strictness::inclusive);
+        append(out, " AND ");
+        append_inner(out, 0, Side::upper, Strictness::inclusive);
+        append(out, " AND ");
+    }
+
+    void append_outer_arm(String &out, std::size_t leading, Side side) const {
+        append_estimate(out);
+        append_first(out, side, [&] { append_bounds_differ(out, leading); });
+        append_shared(out, leading, side);
+        append_inner(out, leading, side, strictness(leading, side));
+    }
+
+    void append_middle_arm(String &out, std::size_t leading) const {
+        if (leading > 0) {
+            append_first(out, Side::lower, [&] { append_bounds_share(out, leading); });
+            append_shared(out, leading, Side::lower);
+        }
+        append_inner(out, leading, Side::lower, strictness(leading, Side::lower));
+        append(out, " AND ");
+        append_inner(out, leading, Side::upper, strictness(leading, Side::upper));
+    }
+
+    void append_row(String &out, Side side) const {
+        append(out, "(");
+        for (std::size_t i = 0; i < columns(); ++i) {
+            append(out, i == 0 ? "" : ", ");
+            append_column(out, walk.columns[i]);
+        }
+        append(out, ")");
+        append_operator(out, inner_operator(0, side, strictness(columns() - 1, side)));
+        append(out, "(");
+        for (std::size_t i = 0; i < columns(); ++i) {
+            append(out, i == 0 ? "" : ", ");
+            append_value(out, i, side);
+        }
+        append(out, ")");
+    }
+};
+
+// One operator for all columns: a comparison of rows, which an index answers from its first column to its last.
+bool is_uniform(const KeyWalk &walk) {
+    const WalkColumn &first = walk.columns.front();
+    return std::all_of(walk.columns.begin(), walk.columns.end(), [&](const WalkColumn &column) {
+        return !column.is_descending && column.less == first.less && column.equal == first.equal;
+    });
+}
+
+} // namespace
+
+const Vector<Text> &range_arms(const KeyWalk &walk, const KeyBounds &bounds, Arena arena) {
+    const Between between = {walk, bounds};
+    auto &arms = make<Vector<Text>>(arena);
+    const auto add = [&](auto append_arm) {
+        String &out = make<String>(arena);
+        append_arm(out);
+        arms.push_back(view(out));
+    };
+    if (is_uniform(walk)) {
+        add([&](String &out) {
+            between.append_row(out, Side::lower);
+            append(out, " AND ");
+            between.append_row(out, Side::upper);
+        });
+        return arms;
+    }
+    const std::size_t last = walk.columns.size() - 1;
+    for (std::size_t leading = last; leading >= 1; --leading)
+        add([&](String &out) { between.append_outer_arm(out, leading, Side::lower); });
+    for (std::size_t leading = 0; leading <= last; ++leading)
+        add([&](String &out) { between.append_middle_arm(out, leading); });
+    for (std::size_t leading = 1; leading <= last; ++leading)
+        add([&](String &out) { between.append_outer_arm(out, leading, Side::upper); });
+    return arms;
+}
+
+} // namespace bbm

@@ -1,0 +1,19 @@
+// Which keys lie between two others, as conditions that a B-tree answers without reading a key that does not.
+#pragma once
+
+#include "core/arena.hpp"
+#include "core/keyset.hpp"
+
+namespace bbm {
+
+// Two keys of a walk: the parameters from $1 on, or the keys of `literals`. The upper one belongs to the range.
+struct KeyBounds {
+    LowerBound lower;
+    const Range *literals = nullptr;
+};
+
+// One condition or several: each key of the range meets exactly one of them, and the keys of an earlier one come before
+// those of a later one. One is enough where all columns have the same operator, since that compares rows.
+const Vector<Text> &range_arms(const KeyWalk &walk, const KeyBounds &bounds, Arena arena);
+
+} // namespace bbm

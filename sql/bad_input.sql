@@ -95,6 +95,15 @@ SELECT bbm.queue('CopyColumnUsingBackgroundMigrationJob', 't', 'id', '[null, "n"
 SELECT bbm.queue('CopyColumnUsingBackgroundMigrationJob', 't', 'id', '["n", "missing"]'); \echo SQLSTATE :SQLSTATE
 SELECT bbm.queue('CopyColumnUsingBackgroundMigrationJob', 't', 'id', '["s", "n"]'); \echo SQLSTATE :SQLSTATE
 SELECT bbm.queue('CopyColumnUsingBackgroundMigrationJob', 't', 'id', '["n", "id"]'); \echo SQLSTATE :SQLSTATE
+SELECT bbm.queue('BackfillColumn', 't', 'id', '[["n", "s"], 0]'); \echo SQLSTATE :SQLSTATE
+SELECT bbm.queue('BackfillColumn', 't', 'id', '["n", "many"]'); \echo SQLSTATE :SQLSTATE
+SELECT bbm.queue('FillColumnFromJson', 't', 'id', '["n", "n", "a"]'); \echo SQLSTATE :SQLSTATE
+SELECT bbm.queue('FillColumnFromJson', 't', 'id', '["id", "s", "a"]'); \echo SQLSTATE :SQLSTATE
+SELECT bbm.queue('DeleteRows', 't'); \echo SQLSTATE :SQLSTATE
+SELECT bbm.queue('DeleteRows', 't', 'id', '["n = 0"]'); \echo SQLSTATE :SQLSTATE
+SELECT bbm.queue('MoveRows', 't', 'id', '["public", "other"]'); \echo SQLSTATE :SQLSTATE
+SELECT bbm.queue('MoveRows', 't', 'id', '["public", "missing"]'); \echo SQLSTATE :SQLSTATE
+SELECT bbm.queue('MoveRows', 't', 'id', '["public", "t"]'); \echo SQLSTATE :SQLSTATE
 SELECT bbm.queue('NoArguments', 't', 'id', '{"a": 1}'); \echo SQLSTATE :SQLSTATE
 SELECT bbm.queue('NoArguments', 't', 'id', '"a"'); \echo SQLSTATE :SQLSTATE
 SELECT bbm.queue('NoArguments', 't', 'id', 'a'); \echo SQLSTATE :SQLSTATE

@@ -9,7 +9,7 @@ CREATE TABLE people (id int PRIMARY KEY, first text, last text, "full" text, not
 INSERT INTO people SELECT g, 'f' || g, 'l' || g, NULL, NULL, g % 4 = 0 FROM generate_series(1, 20) AS g;
 
 -- What comes with the extension.
-SELECT name, command, job_arguments, operation_name, owner_name FROM bbm.job_classes;
+SELECT name, command, job_arguments, operation_name, owner_name FROM bbm.job_classes ORDER BY name;
 
 -- {name} is a job argument as an identifier, {{name}} as a literal; {table} and {column} are the migration's own.
 SELECT bbm.define('SetColumn', 'UPDATE {table} SET {target} = {{value}} WHERE {column} > {{least}}',

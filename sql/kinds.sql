@@ -168,9 +168,66 @@ CALL bbm.run(:id);
 SET client_min_messages = warning;
 SELECT count(*), count(DISTINCT amount) FROM lines;
 
-SELECT job_class_name, status FROM bbm.migrations WHERE status <> 'finished';
-DROP TABLE orders, archive, lines, customers;
+-- The job classes that come with bbm.
+CREATE DOMAIN positive AS int CHECK (VALUE > 0);
+CREATE TYPE mood AS ENUM ('sad', 'happy');
+CREATE TABLE "Odd Events" (id int PRIMARY KEY, "Payload" jsonb, gone int, plain text, note text, n int, many int[], "on" date, mood mood, size positive,
+                           changes int NOT NULL DEFAULT 0);
+ALTER TABLE "Odd Events" DROP gone;
+INSERT INTO "Odd Events" (id, "Payload", plain, note) VALUES
+    (1, '{"n": 1, "it''s": "a\"b\\c", "on": "2020-02-29", "mood": "happy", "size": 3, "deep": {"er": [10, 20]}}', '{"n": 7}', 'own'),
+    (2, '{"n": "2", "it''s": {"a": null}, "on": null, "mood": null, "deep": {"er": []}}', '{"n": null}', NULL),
+    (3, '{"n": null, "it''s": null}', '{}', NULL),
+    (4, '[1, 2]', '[]', NULL),
+    (5, NULL, NULL, NULL),
+    (6, '"n"', '1', '');
+CREATE FUNCTION count_change() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN new.changes := old.changes + 1; RETURN new; END $$;
+CREATE TRIGGER count_change BEFORE UPDATE ON "Odd Events" FOR EACH ROW EXECUTE FUNCTION count_change();
+CREATE FUNCTION work_class(name text, arguments jsonb, scope_to text DEFAULT NULL) RETURNS bigint LANGUAGE sql AS $$
+    SELECT bbm.queue(name, '"Odd Events"', 'id', arguments, scope_to => scope_to, batch_size => 4, sub_batch_size => 2) $$;
+SELECT work_class('FillColumnFromJson', '["n", "Payload", "n"]') AS id \gset
+CALL bbm.run(:id);
+SELECT work_class('FillColumnFromJson', '["plain", "Payload", "it''s"]') AS id \gset
+CALL bbm.run(:id);
+SELECT work_class('FillColumnFromJson', '["on", "Payload", "on"]') AS id \gset
+CALL bbm.run(:id);
+SELECT work_class('FillColumnFromJson', '["mood", "Payload", "mood"]') AS id \gset
+CALL bbm.run(:id);
+SELECT work_class('FillColumnFromJson', '["size", "Payload", "size"]') AS id \gset
+CALL bbm.run(:id);
+SELECT work_class('FillColumnFromJson', '["many", "Payload", ["deep", "er"]]') AS id \gset
+CALL bbm.run(:id);
+SELECT statement FROM bbm.migrations WHERE id = :id;
+SELECT id, n, plain, many, "on", mood, size, changes FROM "Odd Events" ORDER BY id;
+-- JSON that is kept as text; a value that the column cannot hold fails its row alone.
+UPDATE "Odd Events" SET plain = '{"n": ' || CASE id WHEN 4 THEN '"four"' ELSE id::text END || '}', changes = 0;
+SELECT work_class('FillColumnFromJson', '["n", "plain", "n"]') AS id \gset
+CALL bbm.run(:id);
+SELECT min_key, sqlstate, message FROM bbm.failures WHERE migration_id = :id;
+SELECT id, n, changes FROM "Odd Events" ORDER BY id;
+SELECT bbm.delete(:id);
+-- A literal where the column is NULL; what is there stays.
+SELECT work_class('BackfillColumn', '["note", "it''s \\ new"]') AS id \gset
+CALL bbm.run(:id);
+SELECT statement, rows_affected FROM bbm.migrations WHERE id = :id;
+SELECT note, count(*) FROM "Odd Events" GROUP BY note ORDER BY note;
+-- Rows go to another schema, and some of them are deleted there.
+CREATE SCHEMA "Old Things";
+CREATE TABLE "Old Things"."The ""Events""" (LIKE "Odd Events" INCLUDING ALL);
+SELECT work_class('MoveRows', '["Old Things", "The \"Events\""]', 'id > 2') AS id \gset
+CALL bbm.run(:id);
+SELECT statement, rows_affected FROM bbm.migrations WHERE id = :id;
+SELECT bbm.queue('DeleteRows', '"Old Things"."The ""Events"""', scope_to => 'n IS NULL OR id = 6') AS id \gset
+CALL bbm.run(:id);
+SELECT statement, operation_name, rows_affected FROM bbm.migrations WHERE id = :id;
+SELECT 'here' AS place, array_agg(id ORDER BY id) FROM "Odd Events" UNION ALL SELECT 'there', array_agg(id ORDER BY id) FROM "Old Things"."The ""Events""" ORDER BY 1;
+
+SELECT id, job_class_name, status, status_reason FROM bbm.migrations WHERE status <> 'finished';
+DROP TABLE orders, archive, lines, customers, "Odd Events";
+DROP SCHEMA "Old Things" CASCADE;
+DROP DOMAIN positive;
+DROP TYPE mood;
 DROP PROCEDURE fill;
-DROP FUNCTION work, bump, share_out, disturb;
+DROP FUNCTION work, work_class, bump, share_out, disturb, count_change;
 DROP OWNED BY regress_bbm_kinds;
 DROP ROLE regress_bbm_kinds;

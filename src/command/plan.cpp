@@ -258,6 +258,9 @@ Planned plan_migration(const QueueRequest &request) {
     Migration migration = describe(request, key);
     migration.statement = render_statement(request, job_class, key);
     migration.scope_to = combine_scopes(job_class.scope_to, request.scope_to);
+    if (job_class.needs_scope && migration.scope_to.empty())
+        refuse_value(pg::format("job class \"%.*s\" needs scope_to", pg::width(job_class.name), job_class.name.data()),
+                     "Say which rows: scope_to => 'expires_at < now()'. All of them are 'true'.");
     return {migration, key, job_class.operation_name};
 }
 

@@ -87,7 +87,8 @@ Fed *find_fed(const Scope &scope, const RangeTblEntry *entry, Flow &flow) {
 
 bool is_fed(Query *query, const Scope *outer, Flow &flow);
 
-// Rows of a table that is only joined to the one that changes do not drive it: several of them may meet one row there.
+// UPDATE or DELETE of another table that only joins this one is a mistake in the migration's table more often than meant.
+// Who means it reads the table in a subquery.
 bool may_read_table(const Query *query, int index) {
     switch (query->commandType) {
     case CMD_SELECT:

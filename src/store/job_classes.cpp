@@ -7,8 +7,8 @@ namespace bbm::store {
 
 namespace {
 
-pg::Statement load_statement = {"SELECT name, command, job_arguments, scope_to, operation_name, owner_oid, owner_name "
-                                "FROM bbm.job_class WHERE name = $1"};
+pg::Statement load_statement = {"SELECT name, command, job_arguments, scope_to, operation_name, owner_oid, owner_name, "
+                                "needs_scope_to FROM bbm.job_class WHERE name = $1"};
 pg::Statement insert_statement = {
     "INSERT INTO bbm.job_class (name, command, job_arguments, scope_to, operation_name, owner_oid, owner_name)"
     " VALUES ($1, $2, coalesce($3, '{}'), $4, $5, $6::pg_catalog.oid, $7) ON CONFLICT DO NOTHING"};
@@ -30,7 +30,7 @@ std::optional<JobClass> load_job_class(Text name, Arena arena) {
     pg::query(load_statement, {pg::text(name)}, [&](pg::Row row) {
         job_class = JobClass{row.text(1, arena), row.text(2, arena), row.key(3, arena),
                              row.text(4, arena), row.text(5, arena), static_cast<std::uint32_t>(row.integer(6)),
-                             row.text(7, arena)};
+                             row.text(7, arena), row.boolean(8)};
     });
     return job_class;
 }

@@ -17,6 +17,7 @@ struct JobClass {
     Text operation_name;
     std::uint32_t owner_oid; // 0 for built-in ones
     Text owner_name;
+    bool needs_scope = false;
 };
 
 std::optional<JobClass> load_job_class(Text name, Arena arena);

@@ -18,14 +18,33 @@ CREATE TABLE bbm.job_class (
     operation_name  text NOT NULL DEFAULT 'update_all',
     owner_oid       oid,
     owner_name      text,
-    defined_at      timestamptz NOT NULL DEFAULT now()
+    defined_at      timestamptz NOT NULL DEFAULT now(),
+    needs_scope_to  boolean NOT NULL DEFAULT false
 );
 COMMENT ON TABLE bbm.job_class IS 'named definitions of work; owner_oid is NULL for the built-in ones';
 
-INSERT INTO bbm.job_class (name, command, job_arguments) VALUES
+COMMENT ON COLUMN bbm.job_class.needs_scope_to IS 'bbm.queue wants a condition: without one it would do harm to every row';
+
+INSERT INTO bbm.job_class (name, command, job_arguments, operation_name, needs_scope_to) VALUES
     ('CopyColumnUsingBackgroundMigrationJob',
      'UPDATE {table} SET ({copy_to}) = ROW({copy_from})',
-     '{copy_from,copy_to}');
+     '{copy_from,copy_to}', 'update_all', false),
+    -- What the application has written meanwhile stays.
+    ('BackfillColumn',
+     'UPDATE {table} SET {column_to} = {{value}} WHERE {column_to} IS NULL',
+     '{column_to,value}', 'update_all', false),
+    -- To the column's type, whatever it is, as jsonb_populate_record does it; `key` may be a list, which is a path.
+    ('FillColumnFromJson',
+     'UPDATE {table} SET {column_to} = (pg_catalog.jsonb_populate_record(NULL::{table}, pg_catalog.jsonb_build_object('
+     '{{column_to}}, {column_from}::pg_catalog.jsonb OPERATOR(pg_catalog.#>) ARRAY[{{key}}]))).{column_to}',
+     '{column_to,column_from,key}', 'update_all', false),
+    ('DeleteRows',
+     'DELETE FROM {table}',
+     '{}', 'delete_all', true),
+    -- The schema is an argument of its own, since an argument is one name.
+    ('MoveRows',
+     'WITH moved AS (DELETE FROM {table} RETURNING *) INSERT INTO {target_schema}.{target_table} SELECT * FROM moved',
+     '{target_schema,target_table}', 'move_all', false);
 
 -- Few CHECKs: the server reads each from its text for every statement, and these rows are updated once or more a job.
 CREATE TABLE bbm.migration (

@@ -99,7 +99,8 @@ COMMENT ON VIEW bbm.failures IS 'every error met in a batch, whole, with its key
 CREATE VIEW bbm.job_classes AS
     SELECT c.name, c.command, c.job_arguments, c.scope_to, c.operation_name, coalesce(c.owner_name, 'built in') AS owner_name, c.defined_at
     FROM bbm.job_class AS c;
-COMMENT ON VIEW bbm.job_classes IS 'the definitions that bbm.queue knows by name';
+COMMENT ON VIEW bbm.job_classes IS 'the definitions that bbm.queue knows by name; job_arguments are what it takes, in this order. '
+    'Built in: copy columns, fill a column where it is NULL or from a field of a JSON column, delete rows, move rows to another table';
 
 -- What is left is taken to cost what the last 20 jobs cost by key position: from the cheapest to the dearest of them, less
 -- one in ten on either side, and wider the fewer they are. A hold may end early, so only eta_high counts it. More than a

@@ -67,7 +67,7 @@ SELECT bbm.run_batch(:again, 'eight', 9);
 SELECT bbm.run_batch(99, 8, 9);
 SELECT bbm.run_batch('multiply', 8, 9);
 ALTER TABLE divided RENAME TO divided_then;
-SELECT bbm.run_batch(:again, 8, 9);
+SELECT rows_affected FROM bbm.run_batch(:again, 8, 9);
 \echo SQLSTATE :SQLSTATE
 ALTER TABLE divided_then RENAME TO divided;
 SET bbm.enabled = off;

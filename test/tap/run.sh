@@ -27,6 +27,9 @@ work=$(mktemp -d "${TMPDIR:-/tmp}/bbm-tap.XXXXXX")
 output=$(mktemp)
 trap 'rm -rf -- "$work" "$output"' EXIT
 cp "$here"/*.pl "$here"/*.pm "$here"/../../README.md "$work"
+if [[ " ${files[*]} " = *" 013_regression_db.pl "* ]]; then
+    if regress=$("$here"/../tools/postgres_regress.sh 2>"$work/regress.missing"); then cp -r "$regress" "$work"; fi
+fi
 [ "${#as_user[@]}" = 0 ] || chown -R "$user:" "$work"
 cd "$work"
 

@@ -1,0 +1,204 @@
+# Every table of PostgreSQL's own regression database: what can be migrated is, and the rest is refused with its reason.
+# The oracle is the server itself: one statement over the whole table, rolled back, tells how many rows there are to
+# change, or which error the data raise. A migration of the same statement comes to the same end.
+use strict;
+use warnings;
+
+use BbmTest;
+use File::Copy qw(copy);
+use IPC::Run;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(time);
+
+my $regress = "$ENV{TESTDIR}/regress";
+plan skip_all => 'no regression tests of this server: ' . ((grep { /\S/ } split /\n/, slurp_file("$ENV{TESTDIR}/regress.missing"))[-1] // 'unknown')
+  if !-d $regress;
+
+# They take their time and leave no table behind.
+my @left_out = qw(brin_bloom brin_multi compression_pglz join_hash oidjoins opr_sanity prepared_xacts random select_parallel stats subscription tuplesort type_sanity);
+
+my $node = new_node('regression', conf => <<'CONF');
+fsync = off
+jit = off
+shared_buffers = 64MB
+max_connections = 40
+max_worker_processes = 16
+max_prepared_transactions = 0
+log_min_messages = fatal
+autovacuum = off
+bbm.max_workers = 0
+bbm.naptime = 1s
+CONF
+$node->start;
+
+# Only what the scripts create counts, not what they print.
+sub create_database
+{
+	my $left_out = join '|', @left_out;
+	my $schedule = slurp_file("$regress/parallel_schedule") =~ s/\b(?:$left_out)\b//gr =~ s/^(?:test|ignore):\s*$//mgr;
+	append_to_file("$regress/schedule", $schedule);
+	my $log = "$regress/pg_regress.log";
+	IPC::Run::run([ $ENV{PG_REGRESS}, "--inputdir=$regress", "--outputdir=$regress", "--dlpath=$regress", '--bindir=',
+			'--host=' . $node->host, '--port=' . $node->port, '--max-concurrent-tests=20', "--schedule=$regress/schedule" ],
+		'>', $log, '2>&1', IPC::Run::timeout(120));
+	my $said = slurp_file($log);
+	my ($tests) = $said =~ /of (\d+) tests failed|All (\d+) tests passed/;
+	note "PostgreSQL's own scripts: " . ($said =~ /^ *(.*\d+ tests.*?) *$/m ? $1 : $said);
+	return;
+}
+
+my $start = time();
+create_database();
+note sprintf 'created after %.0f s', time() - $start;
+
+$node->safe_psql('regression', 'CREATE EXTENSION bbm');
+$node->safe_psql('regression', <<'SQL');
+-- Names are written with their schemas then.
+SET search_path = pg_catalog;
+CREATE SCHEMA probe;
+CREATE TABLE probe.found (
+	number int PRIMARY KEY, oid oid, name text, kind "char", command text, rows bigint, own_error text,
+	id bigint, how text, refusals text[] NOT NULL DEFAULT '{}', status text, reason text, affected bigint, failure text, jobs int);
+
+-- A column that may be assigned and is of no unique index and of no partition key.
+CREATE FUNCTION probe.free_column(t oid) RETURNS name STABLE LANGUAGE sql RETURN (
+	SELECT attname FROM pg_attribute AS a WHERE attrelid = t AND attnum > 0 AND NOT attisdropped AND attgenerated = '' AND attidentity <> 'a'
+		AND NOT EXISTS (SELECT FROM pg_index WHERE indrelid = t AND indisunique AND a.attnum = ANY (indkey))
+		AND NOT EXISTS (SELECT FROM pg_partition_tree(t) AS p, pg_partitioned_table AS d WHERE d.partrelid = p.relid AND a.attname IN
+			(SELECT k.attname FROM pg_attribute AS k WHERE k.attrelid = d.partrelid AND (k.attnum = ANY (d.partattrs) OR 0 = ANY (d.partattrs))))
+		-- What is walked by its values is not to change them.
+		AND NOT EXISTS (SELECT FROM pg_index WHERE indrelid = t AND indkey[0] = a.attnum AND NOT EXISTS (SELECT FROM pg_index AS u WHERE u.indrelid = t AND u.indisunique))
+	ORDER BY attnum LIMIT 1);
+
+-- The columns of an index on them alone that fits: unique, or not.
+CREATE FUNCTION probe.index_columns(t oid, is_unique boolean) RETURNS text[] STABLE LANGUAGE sql RETURN (
+	SELECT ARRAY(SELECT attname::text FROM unnest(indkey[0:indnkeyatts - 1]) WITH ORDINALITY AS k (attnum, n) JOIN pg_attribute AS a USING (attnum) WHERE attrelid = t ORDER BY n)
+	FROM pg_index JOIN pg_class AS i ON i.oid = indexrelid JOIN pg_am ON pg_am.oid = relam
+	WHERE indrelid = t AND amname = 'btree' AND indisvalid AND indpred IS NULL AND indexprs IS NULL
+		AND CASE WHEN is_unique THEN indisunique AND indimmediate AND NOT EXISTS (SELECT FROM pg_attribute
+			WHERE attrelid = t AND attnum = ANY (indkey[0:indnkeyatts - 1]) AND NOT attnotnull) ELSE indnkeyatts = 1 END
+	ORDER BY indexrelid LIMIT 1);
+
+-- What one statement would do.
+CREATE PROCEDURE probe.ask_server(this int) LANGUAGE plpgsql AS $$
+DECLARE
+	one probe.found;
+	changed bigint;
+	state text;
+BEGIN
+	SELECT * INTO one FROM probe.found WHERE number = this;
+	BEGIN
+		EXECUTE one.command;
+		GET DIAGNOSTICS changed = ROW_COUNT;
+		SET CONSTRAINTS ALL IMMEDIATE;
+		RAISE SQLSTATE 'BBM00';
+	EXCEPTION WHEN OTHERS THEN
+		state := nullif(SQLSTATE, 'BBM00');
+	END;
+	UPDATE probe.found SET rows = changed, own_error = state WHERE number = this;
+END $$;
+
+-- The first way of walking that is not refused. Small batches: most tables of these tests are.
+CREATE PROCEDURE probe.queue(this int) LANGUAGE plpgsql AS $$
+DECLARE
+	one probe.found;
+	ways text[];
+	way text;
+	batch int;
+BEGIN
+	SELECT * INTO one FROM probe.found WHERE number = this;
+	EXECUTE format('SELECT count(*) / 3 + 1 FROM (SELECT FROM %s LIMIT 6000) AS s', one.name) INTO batch;
+	ways := ARRAY['primary_key'];
+	IF probe.index_columns(one.oid, true) IS NOT NULL THEN ways := ways || text 'cursor_columns'; END IF;
+	IF probe.index_columns(one.oid, false) IS NOT NULL THEN ways := ways || text 'loose_index_scan'; END IF;
+	ways := ways || text 'ctid';
+	FOREACH way IN ARRAY ways LOOP
+		BEGIN
+			one.id := bbm.queue('probe ' || this, one.oid, start => false, batch_size => batch, sub_batch_size => batch / 2 + 1,
+				command => CASE WHEN way = 'ctid' THEN format('DELETE FROM %s WHERE false', one.name) ELSE one.command END,
+				cursor_columns => CASE way WHEN 'cursor_columns' THEN probe.index_columns(one.oid, true) END,
+				column_name => CASE way WHEN 'loose_index_scan' THEN (probe.index_columns(one.oid, false))[1] END,
+				batching_strategy => CASE WHEN way IN ('ctid', 'loose_index_scan') THEN way ELSE 'primary_key' END,
+				with_nulls => way = 'loose_index_scan');
+			UPDATE probe.found SET id = one.id, how = way, rows = CASE WHEN way = 'ctid' THEN 0 ELSE rows END,
+				own_error = CASE WHEN way <> 'ctid' THEN own_error END WHERE number = this;
+			RETURN;
+		EXCEPTION WHEN OTHERS THEN
+			UPDATE probe.found SET refusals = refusals || format('%s: %s %s', way, SQLSTATE, SQLERRM) WHERE number = this;
+		END;
+	END LOOP;
+END $$;
+
+CREATE PROCEDURE probe.look(this int) LANGUAGE sql AS $$
+	UPDATE probe.found AS f SET status = m.status, reason = m.status_reason, affected = m.rows_affected,
+		failure = (SELECT max(sqlstate) FROM bbm.failures WHERE migration_id = f.id),
+		jobs = (SELECT count(*) FROM bbm.jobs WHERE migration_id = f.id)
+	FROM bbm.migrations AS m WHERE m.id = f.id AND number = this;
+$$;
+
+INSERT INTO probe.found (number, oid, name, kind, command)
+SELECT row_number() OVER (ORDER BY c.oid), c.oid, c.oid::regclass, relkind,
+	CASE WHEN free IS NULL THEN format('DELETE FROM %s WHERE false', c.oid::regclass) ELSE format('UPDATE %s SET %I = %2$I', c.oid::regclass, free) END
+FROM pg_class AS c, probe.free_column(c.oid) AS free WHERE relkind IN ('r', 'p', 'f') AND relpersistence <> 't'
+	AND relnamespace::regnamespace::text NOT IN ('pg_catalog', 'information_schema', 'pg_toast', 'bbm', 'probe');
+SQL
+
+# One after the other: triggers of one table change others.
+sub run_all
+{
+	my ($out, $err) = ('', '');
+	$node->psql('regression', <<'SQL', stdout => \$out, stderr => \$err, timeout => 100, on_error_stop => 0);
+SET client_min_messages = error;
+SELECT format('CALL probe.ask_server(%s)', number), format('CALL probe.queue(%s)', number),
+	format($$SELECT bbm.resume(id) FROM probe.found JOIN bbm.migrations AS m USING (id) WHERE number = %s AND m.status = 'paused'$$, number), $$CALL bbm.run(max_time => '20 s')$$,
+	format('CALL probe.look(%s)', number)
+FROM probe.found ORDER BY number \gexec
+SQL
+	return $err;
+}
+
+sub rows_of
+{
+	my ($query) = @_;
+	return $node->safe_psql('regression', $query);
+}
+
+$start = time();
+my $errors = run_all();
+note sprintf 'migrated after %.0f s', time() - $start;
+is($errors, '', 'no call of bbm.run raised an error');
+
+my $wrong = rows_of(<<'SQL');
+SELECT name, kind, how, status, affected, rows, failure, own_error, reason, command FROM probe.found
+WHERE id IS NOT NULL AND own_error IS NULL AND NOT (status = 'finished' AND affected = rows AND failure IS NULL)
+SQL
+is($wrong, '', 'every table that was accepted was migrated, with the rows that one statement would have changed');
+
+$wrong = rows_of(<<'SQL');
+SELECT name, kind, how, status, affected, rows, failure, own_error, reason, command FROM probe.found
+WHERE id IS NOT NULL AND own_error IS NOT NULL AND NOT (status = 'failed' AND failure = own_error)
+SQL
+is($wrong, '', 'where the data raise an error, the migration ends with the same one');
+
+note 'summary: ' . rows_of(<<'SQL');
+SELECT format('%s tables (%s partitioned, %s foreign), %s migrated by %s jobs, %s rows; %s end as the one statement does, with an error of the data; %s refused', count(*),
+	count(*) FILTER (WHERE kind = 'p'), count(*) FILTER (WHERE kind = 'f'), count(*) FILTER (WHERE status = 'finished'), sum(jobs), sum(affected),
+	count(*) FILTER (WHERE own_error IS NOT NULL AND status = 'failed'), count(*) FILTER (WHERE id IS NULL)) FROM probe.found
+SQL
+note 'walked by: ' . rows_of(q{SELECT string_agg(format('%s %s', how, n), ', ' ORDER BY n DESC) FROM (SELECT how, count(*) AS n FROM probe.found WHERE how IS NOT NULL GROUP BY 1) AS s});
+note "refused: $_" for split /\n/, rows_of(<<'SQL');
+SELECT format('%s x %s (%s)', count(*), regexp_replace(refusal, '"[^"]*"', '"..."', 'g'), min(name)) FROM probe.found, unnest(refusals) AS refusal
+GROUP BY regexp_replace(refusal, '"[^"]*"', '"..."', 'g') ORDER BY count(*) DESC
+SQL
+
+# Documented: no key that fits, and commands that mean something else when they are cut. By ctid a table needs none.
+$wrong = rows_of(q{SELECT name, refusal FROM probe.found, unnest(refusals) AS refusal WHERE refusal !~ '^(primary_key|cursor_columns|loose_index_scan|ctid): (42P16|42P17|0A000|55000) '});
+is($wrong, '', 'whatever is refused is refused with one of the documented reasons');
+$wrong = rows_of(q{SELECT name, kind, command, refusals FROM probe.found WHERE id IS NULL});
+is($wrong, '', 'there is no table that cannot be walked in one way or the other');
+
+cmp_ok(rows_of('SELECT count(*) FROM probe.found'), '>', 400, 'the regression database is there');
+$node->stop;
+done_testing();

@@ -6,8 +6,8 @@
 use strict;
 use warnings;
 
+use BbmShapes;
 use BbmTest;
-use List::Util qw(shuffle);
 use POSIX ();
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -41,22 +41,8 @@ bbm.max_running_migrations = 8
 bbm.naptime = 1s
 CONF
 $node->start;
+prepare_shapes($node);
 $node->safe_psql('postgres', <<'SQL');
-CREATE EXTENSION bbm;
-CREATE EXTENSION citext;
-CREATE SCHEMA "Odd one";
-CREATE COLLATION german (provider = icu, locale = 'de');
-CREATE COLLATION "Case does not matter" (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
-CREATE TYPE "Odd one".mood AS ENUM ('sad', 'it''s', '"ok"', 'a,b', '{}', 'NULL', '');
-CREATE TYPE pair AS (a int, b text);
-CREATE DOMAIN c_text AS text COLLATE "C";
-CREATE DOMAIN counting AS int CHECK (VALUE >= 0);
--- One of `many` numbers, the same one for the same row.
-CREATE FUNCTION pick(g int, salt bigint, many int) RETURNS int LANGUAGE sql IMMUTABLE
-RETURN abs(hashint4extended(g, salt) % many)::int;
-CREATE FUNCTION odd(r int) RETURNS text LANGUAGE sql IMMUTABLE
-RETURN (ARRAY['', ' ', '''', '"', '\', '\\x', ',', '{}', '{"a"}', 'NULL', '%s', '$1', '--', E'\n', E'a\nb', 'ä', 'ß', 'z', '10', '9', '🐘', '-', '(,)', 'ab'])[r % 24 + 1]
-	|| CASE WHEN r < 24 THEN '' ELSE r::text END;
 -- insert: adds the row number $1; is_new: by somebody else while the migration runs.
 CREATE TABLE shape (number int PRIMARY KEY, name text NOT NULL, insert text NOT NULL, condition text NOT NULL, is_done boolean NOT NULL DEFAULT false);
 CREATE TABLE deed (what text PRIMARY KEY, times bigint NOT NULL DEFAULT 0);
@@ -84,79 +70,12 @@ BEGIN
 END $$;
 SQL
 
-# SQL types: how a value is made of a number r, as an index sorts it. `few`: so many values there are at most.
-my @types = (
-	{ type => 'smallint', value => 'r % 20000 - 10000' },
-	{ type => 'int', value => 'r' },
-	{ type => 'int', value => 'r * 20011 - 2000000000' },
-	{ type => 'bigint', value => '(r - 50000) * 184467440737095' },
-	{ type => 'numeric', value => '(r - 500) / 7.0' },
-	{ type => 'real', value => '(r - 500) / 7.0::real' },
-	{ type => 'float8', value => "CASE r % 50 WHEN 7 THEN 'NaN' WHEN 8 THEN '-Infinity' ELSE (r - 500) / 7.0::float8 END" },
-	{ type => 'boolean', value => 'r % 2 = 0' },
-	{ type => 'text', value => 'odd(r)' },
-	{ type => 'text COLLATE "C"', value => 'odd(r)', patterns => 1 },
-	{ type => 'text COLLATE german', value => 'odd(r)' },
-	{ type => 'text', value => "substr('aAbB', r % 4 + 1, 1) || r / 4", collation => '"Case does not matter"' },
-	{ type => 'text', value => 'odd(r)', collation => '"C"' },
-	{ type => 'varchar(60)', value => 'odd(r)' },
-	{ type => 'char(8)', value => 'to_hex(r)' },
-	{ type => 'citext', value => "substr('aAbB', r % 4 + 1, 1) || r / 4" },
-	{ type => 'c_text', value => 'odd(r)' },
-	{ type => 'c_text COLLATE german', value => 'odd(r)' },
-	{ type => 'counting', value => 'r' },
-	{ type => 'uuid', value => 'md5(r::text)::uuid' },
-	{ type => 'bytea', value => "substr(sha256(r::text::bytea), 1, r % 5 + 2)" },
-	{ type => 'bit varying', value => "ltrim(r::bit(20)::text, '0')::bit varying" },
-	{ type => 'date', value => "CASE WHEN r % 40 = 7 THEN 'infinity' ELSE date '0003-01-01 BC' + r END" },
-	{ type => 'time', value => "time '00:00' + r * interval '0.777777 s'" },
-	{ type => 'timestamp', value => "timestamp '1999-12-31 23:00' + r * interval '7.000001 min'" },
-	{ type => 'timestamptz', value => "timestamptz '2024-10-26 12:00+00' + r * interval '7.000001 min'" },
-	{ type => 'interval', value => "(r - 500) * interval '1 day -1 min'" },
-	{ type => 'inet', value => "('10.0.0.0'::inet + r)" },
-	{ type => '"Odd one".mood', value => '(enum_range(NULL::"Odd one".mood))[r % 7 + 1]' },
-	{ type => 'int[]', value => 'ARRAY[r % 7, NULL, r]' },
-	{ type => 'pair', value => 'ROW(r % 7, odd(r))::pair' },
-	{ type => 'int4range', value => 'int4range(r % 30, r % 30 + r)' });
-my @column_names = ('a', 'key', '"select"', '"It\'s ""B"""', '"$1"', '"ü {x} %s"');
-my @settings = (
-	"SET datestyle = 'German'", "SET datestyle = 'SQL, DMY'", "SET intervalstyle = 'sql_standard'", "SET intervalstyle = 'iso_8601'",
-	'SET extra_float_digits = -10', "SET timezone = 'Asia/Kolkata'", "SET timezone = 'America/St_Johns'", "SET bytea_output = 'escape'",
-	'SET array_nulls = off', 'SET standard_conforming_strings = off');
-
-sub one_of { return $_[ rand @_ ]; }
-sub chance { return rand() < $_[0]; }
-
-sub unquoted
-{
-	my ($name) = @_;
-	return $name =~ /^"(.*)"$/ ? $1 =~ s/""/"/gr : $name;
-}
-
-sub random_column
-{
-	my %column = %{ one_of(@types) };
-	# Few values make rows share them; they are for columns that others follow or go before.
-	$column{salt} = int rand 2**31;
-	$column{many} = one_of(3, 20, 1000, 100_000, 100_000);
-	$column{order} = one_of('', '', '', ' DESC', ' DESC NULLS LAST', ' NULLS FIRST');
-	$column{order} = ' text_pattern_ops' . one_of('', ' DESC') if $column{patterns} && chance(0.5);
-	$column{order} = " COLLATE $column{collation}$column{order}" if $column{collation};
-	return \%column;
-}
-
-sub value_of
-{
-	my ($column) = @_;
-	return "(SELECT $column->{value} FROM pick(\$1, $column->{salt}, $column->{many}) AS r)";
-}
-
 # A table with its rows and its migration, as one transaction; what it is like, for the message when something is wrong.
 sub random_shape
 {
 	my ($number) = @_;
 	my $name = one_of("s$number", qq("Odd one"."s $number"), qq("It's ""$number"" {a}"));
-	my @names = shuffle @column_names;
+	my @names = column_names();
 	my @columns = map { { %{ random_column() }, name => shift @names } } 1 .. one_of(1, 1, 1, 2, 2, 2, 3, 4);
 	my $is_plain = !grep { $_->{order} } @columns;
 	my $index = join ', ', map { "$_->{name}$_->{order}" } @columns;
@@ -185,7 +104,7 @@ sub random_shape
 	}
 	$more .= ", pause => '10 ms'" if chance(0.5);
 	my $array = join ', ', map { '$q$' . unquoted($_->{name}) . '$q$' } @columns;
-	my $settings = join '; ', 'RESET ALL', (shuffle @settings)[ 0 .. int rand 4 ];
+	my $settings = random_settings();
 	my $about = join ', ', map { "$_->{type}$_->{order} x $_->{many}" } @columns;
 	return { about => "$name ($about), $rows rows: $command$more", columns => scalar @columns, sql => <<"SQL" };
 BEGIN;
@@ -205,39 +124,19 @@ SQL
 my (@about, %columns);
 my ($wrong, $stuck, $crashes, $terminations, $rows, $handled) = (0) x 6;
 
-# undef while the server starts anew, and where a migration ended before it could be paused
-sub ask
-{
-	my ($sql) = @_;
-	my ($out, $err) = ('', '');
-	my $rc = $node->psql('postgres', $sql, stdout => \$out, stderr => \$err, on_error_stop => 1);
-	return $out if $rc == 0;
-	die $err if $rc == 3 && $err !~ /terminat|starting up|crash|recovery|closed|cannot (?:pause|resume)/;
-	return;
-}
-
-sub kill_a_worker
-{
-	my $pid = ask("SELECT pid FROM pg_stat_activity WHERE backend_type = 'bbm worker' ORDER BY random() LIMIT 1");
-	return 0 if !$pid;
-	return 0 if !kill 9, $pid;
-	$node->poll_query_until('postgres', 'SELECT 1', '1') or die 'the server does not come back';
-	return 1;
-}
-
 # What happens while they run; ends when all have ended, true then.
 sub disturb_until_done
 {
 	my ($kills, $ends) = @_;
 	return deadline_loop($stuck_after, sub {
-		if ($kills && chance(0.3)) { my $killed = kill_a_worker(); $crashes += $killed; $kills -= $killed; }
+		if ($kills && chance(0.3)) { my $killed = kill_a_worker($node); $crashes += $killed; $kills -= $killed; }
 		if ($ends && chance(0.4))
 		{
-			my $ended = ask("SELECT count(pg_terminate_backend(pid)) FROM (SELECT pid FROM pg_stat_activity WHERE backend_type = 'bbm worker' ORDER BY random() LIMIT 1) AS s") // 0;
+			my $ended = end_a_worker($node);
 			$terminations += $ended;
 			$ends -= $ended;
 		}
-		my $done = ask(<<'SQL');
+		my $done = ask_server($node, <<'SQL');
 CALL disturb();
 WITH paused AS (SELECT bbm.pause(id, immediate => random() < 0.5) FROM bbm.migrations WHERE status = 'active' AND random() < 0.1)
 UPDATE deed SET times = times + (SELECT count(*) FROM paused) WHERE what = 'pause';

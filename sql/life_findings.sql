@@ -150,11 +150,11 @@ CALL bbm.run(:whole);
 CALL bbm.run(:bounded);
 SELECT job_class_name, generation, status, min_cursor, max_cursor, rows_affected FROM bbm.migrations WHERE id >= :whole ORDER BY id;
 SELECT n, count(*), min(id), max(id) FROM grown GROUP BY n ORDER BY n;
--- Or the table has a new name: the command still has the old one, which is said at once.
-ALTER TABLE grown RENAME TO grown_up;
+-- Or a column that the command uses has another name, which is said at once.
+ALTER TABLE grown RENAME COLUMN n TO m;
 SELECT bbm.requeue(:whole); \echo SQLSTATE :SQLSTATE
 SELECT status, is_current FROM bbm.migrations WHERE id = :whole;
-ALTER TABLE grown_up RENAME TO grown;
+ALTER TABLE grown RENAME COLUMN m TO n;
 SELECT bbm.requeue(:whole) > :whole AS is_queued;
 
 -- A size above the greatest is refused, and a new greatest size holds for the next job.

@@ -80,8 +80,8 @@ void prepare(const Migration &migration, Part &part) {
     if (is_fresh(part, filters))
         return;
     lose_aim();
+    const pg::TableKey key = key_of(part); // first: its reason says more
     follow_file(migration, part);
-    const pg::TableKey key = key_of(part);
     const Text table = walked_table(migration, part);
     pg::prepare_key_queries(aimed.keys, table, key);
     aimed.filters_bounds = filters;

@@ -139,6 +139,7 @@ DROP TRIGGER broken ON t;
 -- Queued once more after the key has become larger: its new keys are done, whether bounds were given or not.
 CREATE TABLE grown (id int PRIMARY KEY, n int NOT NULL DEFAULT 0);
 INSERT INTO grown SELECT g FROM generate_series(1, 10) AS g;
+CREATE TABLE grown_copy (id bigint, n int);
 SELECT bbm.queue('grown', 'grown', command => 'UPDATE grown SET n = n + 1') AS whole,
        bbm.queue('bounded', 'grown', command => 'UPDATE grown SET n = n + 1', batch_min_value => 6) AS bounded \gset
 CALL bbm.run(:whole);
@@ -150,12 +151,15 @@ CALL bbm.run(:whole);
 CALL bbm.run(:bounded);
 SELECT job_class_name, generation, status, min_cursor, max_cursor, rows_affected FROM bbm.migrations WHERE id >= :whole ORDER BY id;
 SELECT n, count(*), min(id), max(id) FROM grown GROUP BY n ORDER BY n;
--- Or a column that the command uses has another name, which is said at once.
-ALTER TABLE grown RENAME COLUMN n TO m;
-SELECT bbm.requeue(:whole); \echo SQLSTATE :SQLSTATE
-SELECT status, is_current FROM bbm.migrations WHERE id = :whole;
-ALTER TABLE grown RENAME COLUMN m TO n;
+-- Or the table has a new name. A command that cannot be given that still has the old one, which is said at once.
+SELECT bbm.queue('hidden', 'grown', command => 'INSERT INTO grown_copy TABLE grown ORDER BY grown.id') AS hidden \gset
+CALL bbm.run(:hidden);
+ALTER TABLE grown RENAME TO grown_up;
+SELECT bbm.requeue(:hidden); \echo SQLSTATE :SQLSTATE
+SELECT status, is_current FROM bbm.migrations WHERE id = :hidden;
 SELECT bbm.requeue(:whole) > :whole AS is_queued;
+ALTER TABLE grown_up RENAME TO grown;
+SELECT bbm.requeue(:hidden) > :hidden AS is_queued;
 
 -- A size above the greatest is refused, and a new greatest size holds for the next job.
 SELECT bbm.queue('sizes', 't', command => 'UPDATE t SET n = 0', batch_size => 50, max_batch_size => 10); \echo SQLSTATE :SQLSTATE
@@ -204,5 +208,5 @@ SELECT bbm.queue('last', 't', command => 'UPDATE t SET n = n + 1', job_interval 
 CALL bbm.run(:id);
 SELECT status, batch_size, (SELECT count(*) FROM bbm.events AS e WHERE e.migration_id = m.id AND e.event = 'optimize') AS changes FROM bbm.migrations AS m WHERE id = :id;
 
-DROP TABLE t, texts, grown, before;
+DROP TABLE t, texts, grown, grown_copy, before;
 DROP FUNCTION broken, nap;

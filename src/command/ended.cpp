@@ -38,7 +38,7 @@ Vector<Part> &look_again(Migration &migration) {
     Planned planned = {migration, {}, {}};
     Migration &now = planned.migration;
     pg::raise_if(find_key(now.table_oid, Walk::keys, now.cursor_columns, planned.key));
-    now.table_name = pg::table_name(now.table_oid);
+    now.table_name = name_now(now, now.table_oid, now.table_name);
     now.table_root = pg::table_root(now.table_oid);
     check_plan(planned);
     migration = now;

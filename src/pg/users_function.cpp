@@ -3,23 +3,16 @@
 #include "pg/clock.hpp"
 #include "pg/health.hpp"
 #include "pg/memory.hpp"
+#include "pg/named_function.hpp"
 #include "pg/report.hpp"
 #include "pg/settings.hpp"
 
 extern "C" {
 #include "postgres.h"
 
-#include "access/htup_details.h"
-#include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "miscadmin.h"
-#include "parser/parse_func.h"
-#include "utils/acl.h"
-#include "utils/builtins.h"
-#include "utils/lsyscache.h"
-#include "utils/syscache.h"
-#include "utils/varlena.h"
 }
 
 namespace bbm::pg {
@@ -45,39 +38,10 @@ void log_sometimes(Text message) {
     report(Level::log, format("bbm.health_function holds nothing: %.*s", width(message), message.data()));
 }
 
-bool returns_a_share(Oid function) {
-    HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
-    if (!HeapTupleIsValid(tuple))
-        return false; // dropped in this moment
-    const auto *procedure = reinterpret_cast<Form_pg_proc>(GETSTRUCT(tuple));
-    const bool fits =
-        procedure->prokind == PROKIND_FUNCTION && procedure->prorettype == FLOAT8OID && !procedure->proretset;
-    ReleaseSysCache(tuple);
-    return fits;
-}
-
-void check_may_call(Oid function) {
-#if PG_VERSION_NUM >= 160000
-    const AclResult result = object_aclcheck(ProcedureRelationId, function, GetUserId(), ACL_EXECUTE);
-#else
-    const AclResult result = pg_proc_aclcheck(function, GetUserId(), ACL_EXECUTE);
-#endif
-    if (result != ACLCHECK_OK)
-        aclcheck_error(result, OBJECT_FUNCTION, get_func_name(function));
-}
-
-Oid find_function(const char *function_name) {
-    List *parts = NIL;
-    (void)SplitIdentifierString(pstrdup(function_name), '.', &parts); // the setting was checked for that
-    List *qualified = NIL;
-    ListCell *cell;
-    foreach (cell, parts)
-        qualified = lappend(qualified, makeString(static_cast<char *>(lfirst(cell))));
-    const Oid argument = REGCLASSOID;
-    const Oid function = LookupFuncName(qualified, 1, &argument, false);
-    if (!returns_a_share(function))
-        raise(Refusal{"42P13", format("%s(regclass) does not return double precision", function_name), {}, {}});
-    check_may_call(function);
+Oid find_gauge(const char *function_name) {
+    static constexpr std::uint32_t arguments[] = {REGCLASSOID};
+    std::uint32_t function = InvalidOid;
+    raise_if(find_function(function_name, {arguments, FLOAT8OID}, function));
     return function;
 }
 
@@ -106,7 +70,7 @@ std::optional<Reading> read_users_indicator(std::uint32_t table, Arena arena) {
     const auto error = attempt_inside(arena, [&] {
         if (in_worker)
             start_statement_timer(kLongestCall);
-        value = call(find_function(function_name), table);
+        value = call(find_gauge(function_name), table);
         stop_statement_timer();
     });
     if (error && error->sqlstate == kQueryCanceled && !in_worker)

@@ -222,8 +222,41 @@ CALL bbm.run(:id);
 SELECT statement, operation_name, rows_affected FROM bbm.migrations WHERE id = :id;
 SELECT 'here' AS place, array_agg(id ORDER BY id) FROM "Odd Events" UNION ALL SELECT 'there', array_agg(id ORDER BY id) FROM "Old Things"."The ""Events""" ORDER BY 1;
 
+-- Partitioned tables: the same, leaf by leaf, whose columns may have other numbers.
+CREATE TABLE readings (id int, "at" int, data jsonb, n int, done int NOT NULL DEFAULT 0, PRIMARY KEY (id, "at")) PARTITION BY RANGE ("at");
+CREATE TABLE readings_1 PARTITION OF readings FOR VALUES FROM (0) TO (50);
+CREATE TABLE readings_2 (done int NOT NULL DEFAULT 0, n int, gone int, data jsonb, "at" int NOT NULL, id int NOT NULL);
+ALTER TABLE readings_2 DROP gone;
+ALTER TABLE readings ATTACH PARTITION readings_2 FOR VALUES FROM (50) TO (100);
+INSERT INTO readings SELECT g, g, jsonb_build_object('n', g) FROM generate_series(0, 99) AS g;
+CREATE TABLE readings_archive (id int, "at" int, data jsonb, n int, done int);
+SELECT bbm.queue('FillColumnFromJson', 'readings', job_arguments => '["n", "data", "n"]', batch_size => 10, sub_batch_size => 4) AS id \gset
+CALL bbm.run(:id);
+SELECT count(*), bool_and(n = id) FROM readings;
+SELECT bbm.queue('merge leaves', 'readings', batch_size => 10, sub_batch_size => 4, command =>
+    'MERGE INTO readings_archive AS a USING readings AS r ON a.id = r.id WHEN NOT MATCHED THEN INSERT VALUES (r.id, r."at", r.data, r.n, 100) WHEN MATCHED THEN DELETE') AS id \gset
+CALL bbm.run(:id);
+SELECT count(*), count(DISTINCT id), bool_and(n = id AND data = jsonb_build_object('n', id)) FROM readings_archive;
+SELECT bbm.queue('key leaves', 'readings', command => 'UPDATE readings SET done = 1, id = id + 1000'); \echo SQLSTATE :SQLSTATE
+TRUNCATE readings_archive;
+-- All columns "as they stand" would be other ones in each leaf. Named, or in leaves that are made alike, they are not.
+SELECT bbm.queue('MoveRows', 'readings', job_arguments => '["public", "readings_archive"]'); \echo SQLSTATE :SQLSTATE
+SELECT bbm.queue('rows', 'readings', command => 'INSERT INTO lines SELECT r.id, r::text FROM readings AS r'); \echo SQLSTATE :SQLSTATE
+SELECT bbm.queue('move named', 'readings', scope_to => 'n % 2 = 0', batch_size => 10, sub_batch_size => 4, command =>
+    'WITH d AS (DELETE FROM readings RETURNING id, "at", data, n, done) INSERT INTO readings_archive SELECT id, "at", data, n, done FROM d') AS id \gset
+CALL bbm.run(:id);
+SELECT (SELECT count(*) FROM readings) AS kept, count(*), count(DISTINCT id), bool_and("at" = id AND n % 2 = 0 AND data = jsonb_build_object('n', id)) AS right
+FROM readings_archive;
+ALTER TABLE readings DETACH PARTITION readings_2;
+CREATE TABLE readings_3 PARTITION OF readings FOR VALUES FROM (50) TO (100);
+INSERT INTO readings SELECT id, "at", data, n, done FROM readings_2;
+SELECT bbm.queue('MoveRows', 'readings', job_arguments => '["public", "readings_archive"]', batch_size => 10, sub_batch_size => 4) AS id \gset
+CALL bbm.run(:id);
+SELECT (SELECT count(*) FROM readings) AS kept, count(*), count(DISTINCT id), bool_and("at" = id AND n = id AND data = jsonb_build_object('n', id)) AS right
+FROM readings_archive;
+
 SELECT id, job_class_name, status, status_reason FROM bbm.migrations WHERE status <> 'finished';
-DROP TABLE orders, archive, lines, customers, "Odd Events";
+DROP TABLE orders, archive, lines, customers, "Odd Events", readings, readings_2, readings_archive;
 DROP SCHEMA "Old Things" CASCADE;
 DROP DOMAIN positive;
 DROP TYPE mood;

@@ -85,6 +85,10 @@ Refusal check_plain(const CommandFacts &facts) {
                 "UPDATE or DELETE that table, INSERT from a SELECT of it, MERGE, or use $1 and $2."};
     if (facts.references > 1)
         return refuse_split("command refers to the migration's table more than once");
+    if (facts.takes_all_columns && facts.leaves_differ)
+        return {kUnsplittable, "command takes all columns of a table whose partitions have them in another order",
+                "It would be run for each partition, with the columns as they stand there.",
+                "Name the columns instead of * and whole rows, or use $1 and $2."};
     if (Refusal refusal = check_merge(facts))
         return refusal;
     return check_flow(facts);

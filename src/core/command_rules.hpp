@@ -16,7 +16,9 @@ struct CommandFacts {
     bool has_cursor_position = false;    // WHERE CURRENT OF
     bool assigns_key = false;
     bool assigns_partition_key = false;
-    int references = 0; // how often the migration's table stands in the whole command
+    bool takes_all_columns = false; // by a star or as whole rows
+    bool leaves_differ = false;     // a partition or child has not the same columns in the same order
+    int references = 0;             // how often the migration's table stands in the whole command
     // The flow of the table's rows from where they are read, updated or deleted to all that the command changes.
     bool drives_table = false;    // there is one
     bool has_idle_part = false;   // something is changed or selected that it does not reach

@@ -10,11 +10,14 @@ extern "C" {
 #include "access/sysattr.h"
 #include "access/table.h"
 #include "catalog/partition.h"
+#include "catalog/pg_inherits.h"
 #include "executor/spi.h"
 #include "nodes/nodeFuncs.h"
 #include "parser/parsetree.h"
+#include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/plancache.h"
+#include "utils/rel.h"
 }
 
 namespace bbm::pg {
@@ -95,11 +98,17 @@ void note_assignments(const Query *query, const Rewritten &of) {
     }
 }
 
+bool is_whole_row(const Node *node, Oid table) {
+    const auto *column = reinterpret_cast<const Var *>(node);
+    return IsA(node, Var) && column->varattno == 0 && column->vartype == get_rel_type_id(table);
+}
+
 bool look_at(Node *node, void *context) {
     if (node == nullptr)
         return false;
     const auto &of = *static_cast<Rewritten *>(context);
     of.facts.has_cursor_position |= IsA(node, CurrentOfExpr);
+    of.facts.takes_all_columns |= is_whole_row(node, of.command.table);
     if (!IsA(node, Query))
         return expression_tree_walker(node, walker(look_at), context);
     auto *query = reinterpret_cast<Query *>(node);
@@ -111,6 +120,41 @@ bool look_at(Node *node, void *context) {
         of.facts.references += entry->rtekind == RTE_RELATION && entry->relid == of.command.table;
     }
     return query_tree_walker(query, walker(look_at), context, 0);
+}
+
+// The next column behind `number` that was not dropped, or nothing.
+const FormData_pg_attribute *next_column(TupleDesc columns, int &number) {
+    while (number < columns->natts) {
+        const FormData_pg_attribute *column = TupleDescAttr(columns, number++);
+        if (!column->attisdropped)
+            return column;
+    }
+    return nullptr;
+}
+
+bool has_same_columns(TupleDesc a, TupleDesc b) {
+    int at_a = 0, at_b = 0;
+    while (true) {
+        const auto *one = next_column(a, at_a);
+        const auto *other = next_column(b, at_b);
+        if (one == nullptr || other == nullptr)
+            return one == other;
+        if (namestrcmp(const_cast<Name>(&one->attname), NameStr(other->attname)) != 0)
+            return false;
+    }
+}
+
+bool leaves_differ(Oid table) {
+    Relation whole = table_open(table, AccessShareLock);
+    bool differ = false;
+    ListCell *cell;
+    foreach (cell, find_all_inheritors(table, AccessShareLock, nullptr)) {
+        Relation leaf = table_open(lfirst_oid(cell), NoLock);
+        differ = differ || !has_same_columns(RelationGetDescr(whole), RelationGetDescr(leaf));
+        table_close(leaf, NoLock);
+    }
+    table_close(whole, NoLock);
+    return differ;
 }
 
 } // namespace
@@ -127,6 +171,7 @@ void collect_rewritten(void *plan, const RangeCommand &command, CommandFacts &fa
         foreach (cell, source->query_list)
             (void)look_at(static_cast<Node *>(lfirst(cell)), &of);
     }
+    facts.leaves_differ = leaves_differ(command.table);
 }
 
 } // namespace bbm::pg

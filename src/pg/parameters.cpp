@@ -54,6 +54,15 @@ bool find_bounds(Node *node, void *context) {
     return expression_tree_walker(node, walker(find_bounds), context);
 }
 
+// `*` and `name.*`, for which the analysis puts all columns that there are.
+bool find_stars(Node *node, void *context) {
+    if (node == nullptr)
+        return false;
+    if (IsA(node, ColumnRef))
+        return IsA(llast(reinterpret_cast<ColumnRef *>(node)->fields), A_Star);
+    return raw_expression_tree_walker(node, walker(find_stars), context);
+}
+
 bool find_parameters(Node *node, void *context) {
     if (node == nullptr)
         return false;
@@ -101,6 +110,7 @@ CommandFacts parse_command(Text command, std::size_t key_columns) {
     facts.uses_lower = parameters.uses_all(0);
     facts.uses_upper = parameters.uses_all(key_columns);
     facts.has_other_placeholders = parameters.others;
+    facts.takes_all_columns = find_stars(statement, nullptr);
     return facts;
 }
 

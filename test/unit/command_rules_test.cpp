@@ -59,6 +59,8 @@ constexpr Rule kPlainCommand[] = {
     {[](CommandFacts &facts) { facts.drives_table = false; }, kWrong, "command does not work on the migration's table"},
     {[](CommandFacts &facts) { facts.references = 2; }, kUnsplittable,
      "command refers to the migration's table more than once"},
+    {[](CommandFacts &facts) { facts.takes_all_columns = facts.leaves_differ = true; }, kUnsplittable,
+     "command takes all columns of a table whose partitions have them in another order"},
     {[](CommandFacts &facts) { facts.needs_subquery = true; }, kUnsplittable,
      "command merges from system columns or a sample of the migration's table"},
     {[](CommandFacts &facts) { facts.has_unmatched = true; }, kUnsplittable,
@@ -186,6 +188,14 @@ TEST(command_rules, the_table_stands_once) {
         expect_refusal(check_command(facts, false), kUnsplittable,
                        "command refers to the migration's table more than once");
     }
+}
+
+TEST(command_rules, a_star_alone_does_no_harm) {
+    CommandFacts star = plain_update(), leaves = plain_update();
+    star.takes_all_columns = true;
+    leaves.leaves_differ = true;
+    expect_refusal(check_command(star, false), kAccepted, {});
+    expect_refusal(check_command(leaves, false), kAccepted, {});
 }
 
 TEST(command_rules, the_first_reason_is_told) {

@@ -2,6 +2,7 @@
 //   f(table_name regclass, column_name text, after text, upper text, batch_size integer) RETURNS text
 // `after` is the end of the last job, NULL at the first one; `upper` the last key of all. Keys are written as
 // batch_min_value is. NULL means: all that is left.
+// It may be asked more than once for the same job.
 #pragma once
 
 #include "core/types.hpp"

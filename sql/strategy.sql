@@ -138,6 +138,7 @@ SET client_min_messages = warning;
 DROP OWNED BY regress_bbm_strategy;
 DROP ROLE regress_bbm_strategy;
 DROP SCHEMA my CASCADE;
-DROP TABLE IF EXISTS t, p, asked CASCADE;
+DROP VIEW jobs;
+DROP TABLE p, asked;
 DROP FUNCTION check_strategy;
 DROP PROCEDURE try;

@@ -4,6 +4,7 @@
 #include "command/queue.hpp"
 #include "command/reference.hpp"
 #include "core/lifecycle.hpp"
+#include "core/walk_rules.hpp"
 #include "pg/catalog.hpp"
 #include "pg/identity.hpp"
 #include "pg/report.hpp"
@@ -37,7 +38,7 @@ void check_ended(const Migration &migration) {
 Vector<Part> &look_again(Migration &migration) {
     Planned planned = {migration, {}, {}};
     Migration &now = planned.migration;
-    pg::raise_if(find_key(now.table_oid, Walk::keys, now.cursor_columns, planned.key));
+    planned.key = find_key_to_walk_by(now.table_oid, walk_of_strategy(now.batching_strategy), now.cursor_columns);
     now.table_name = name_now(now, now.table_oid, now.table_name);
     now.table_root = pg::table_root(now.table_oid);
     check_plan(planned);

@@ -4,19 +4,20 @@
 #include "core/job_class.hpp"
 #include "core/keyset.hpp"
 #include "core/lifecycle.hpp"
-#include "core/mentions.hpp"
 #include "core/optimizer.hpp"
 #include "core/sql_text.hpp"
+#include "core/walk_rules.hpp"
 #include "pg/catalog.hpp"
 #include "pg/identity.hpp"
 #include "pg/key_query.hpp"
 #include "pg/memory.hpp"
-#include "pg/mentions.hpp"
+#include "pg/strategy_function.hpp"
 #include "pg/range_command.hpp"
 #include "pg/report.hpp"
 #include "pg/settings.hpp"
 #include "store/job_classes.hpp"
 #include "store/parts.hpp"
+#include "worker/part_plan.hpp"
 #include "worker/parts.hpp"
 
 #include <algorithm>
@@ -29,12 +30,6 @@ Key single(Text part) {
     const auto parts = pg::make_array<Text>(pg::current_arena(), 1);
     parts[0] = part;
     return parts;
-}
-
-[[noreturn]] void refuse_aim() {
-    pg::raise(Refusal{"0A000", "command cannot be given another name of its table",
-                      "The table is walked leaf by leaf, and the command would have to name each of them.",
-                      "Name the table as in UPDATE orders AS o ..., and its columns as in o.total."});
 }
 
 [[noreturn]] void refuse_value(Text message, Text hint = {}) { pg::raise(Refusal{"22023", message, {}, hint}); }
@@ -52,6 +47,23 @@ void check_caller() {
         pg::raise(Refusal{"55000", pg::format("role \"%s\" cannot log in", role.name.data()),
                           "The background worker's session is that of the role that queued the migration.",
                           "Queue as a role with LOGIN that may change the table."});
+}
+
+void check_strategy(const QueueRequest &request) {
+    const Text strategy = request.batching_strategy;
+    const bool has_columns = !request.column_name.empty() || !request.cursor_columns.empty();
+    if (pg::names_function(strategy))
+        pg::check_strategy_function(strategy);
+    else if (strategy != kByPrimaryKey && strategy != kByValues && strategy != kByBlocks)
+        refuse_value(
+            pg::format("unrecognized batching strategy \"%.*s\"", pg::width(strategy), strategy.data()),
+            "Available strategies: primary_key, loose_index_scan, ctid, or a function, named with its schema.");
+    if (strategy == kByValues && !has_columns)
+        refuse_value("batching strategy loose_index_scan needs column_name", "Name a column with an index.");
+    if (strategy == kByBlocks && has_columns)
+        refuse_value("batching strategy ctid takes no column_name", "It walks the blocks of the table.");
+    if (request.with_nulls && strategy != kByValues)
+        refuse_value("with_nulls is for batching strategy loose_index_scan", "A key has no NULLs.");
 }
 
 void check_numbers(const QueueRequest &request) {
@@ -72,25 +84,14 @@ void check_numbers(const QueueRequest &request) {
         refuse_value(pg::format("unrecognized value for on_data_error: \"%.*s\"", pg::width(request.on_data_error),
                                 request.on_data_error.data()),
                      "Available values: fail, quarantine.");
-    if (request.batching_strategy != "primary_key")
-        refuse_value(pg::format("unrecognized batching strategy \"%.*s\"", pg::width(request.batching_strategy),
-                                request.batching_strategy.data()),
-                     "Available strategies: primary_key.");
+    check_strategy(request);
 }
 
-// Of a partitioned table that has no key of its own, the first leaf tells what its leaves are walked by.
 pg::TableKey find_key(const QueueRequest &request) {
     Key wanted = request.cursor_columns;
     if (wanted.empty() && !request.column_name.empty())
         wanted = single(request.column_name);
-    pg::TableKey key;
-    const Refusal refusal = find_key(request.table, Walk::keys, wanted, key);
-    if (refusal && pg::kind_of_table(request.table) == pg::TableKind::partitioned)
-        for (const std::uint32_t leaf : pg::leaves_of(request.table, pg::current_arena()))
-            if (!find_key(leaf, Walk::keys, wanted, key))
-                return key;
-    pg::raise_if(refusal);
-    return key;
+    return find_key_to_walk_by(request.table, walk_of_strategy(request.batching_strategy), wanted);
 }
 
 // A command given here is a job class of its own, without arguments.
@@ -142,46 +143,6 @@ Text combine_scopes(Text of_class, Text of_request) {
     return both_conditions(of_class, of_request, pg::current_arena());
 }
 
-// The cheap questions first: what follows analyses and plans the command as the caller.
-bool check_command_text(const pg::RangeCommand &command) {
-    CommandFacts facts = pg::parse_command(command.text, command.key.columns.size());
-    const bool has_scope = !command.scope.empty();
-    const bool has_placeholders = facts.uses_parameters;
-    if (facts.statements != 1 || facts.kind == CommandFacts::Kind::other || has_placeholders)
-        pg::raise_if(check_command(facts, has_scope));
-    pg::RangeCommand inspected = command;
-    inspected.has_placeholders = has_placeholders;
-    pg::inspect(inspected, facts);
-    pg::raise_if(check_command(facts, has_scope));
-    pg::check_privileges(inspected);
-    return has_placeholders;
-}
-
-// The table as a whole, for a look at the command before there are parts.
-Part whole_table(const Migration &migration) {
-    Part whole;
-    whole.table_oid = migration.table_oid;
-    whole.table_name = migration.table_name;
-    return whole;
-}
-
-std::span<const int> packed(std::span<const Mention> mentions) {
-    const auto &list = pack(mentions, pg::current_arena());
-    return {list.data(), list.size()};
-}
-
-// By the caller's search_path, which is the migration's. Where a place cannot be given another name, none is.
-void note_mentions(Migration &migration) {
-    const auto in_statement = pg::find_mentions(migration.statement, migration.table_oid);
-    const auto in_scope = migration.scope_to.empty()
-                              ? std::optional(std::span<const Mention>())
-                              : pg::find_mentions_in_condition(migration.scope_to, migration.table_oid);
-    if (!in_statement || !in_scope)
-        return;
-    migration.mentions = packed(*in_statement);
-    migration.scope_mentions = packed(*in_scope);
-}
-
 // In the key type's own form; empty where nothing was given.
 Range given_range(const QueueRequest &request, const pg::TableKey &key) {
     const auto bound = [&](Text given) { return given.data() == nullptr ? Key{} : pg::read_key(given, key); };
@@ -204,6 +165,7 @@ Migration describe(const QueueRequest &request, const pg::TableKey &key) {
     m.job_arguments = request.job_arguments;
     m.cursor_columns = key.names;
     m.batching_strategy = request.batching_strategy;
+    m.with_nulls = request.with_nulls;
     m.workers = request.workers.value_or(1);
     m.table_root = pg::table_root(request.table);
     m.given = given_range(request, key);
@@ -269,14 +231,7 @@ void check_plan(Planned &planned) {
     const Range &given = migration.given;
     if (!given.min.empty() && !given.max.empty() && !pg::is_ordered(given.min, given.max, planned.key))
         refuse_value("batch_min_value must not be greater than batch_max_value");
-    migration.has_placeholders = check_command_text(command_of(migration, whole_table(migration), planned.key));
-    if (migration.mentions.empty())
-        note_mentions(migration);
-    const pg::TableKind kind = pg::kind_of_table(migration.table_oid);
-    migration.walks_leaves = !migration.has_placeholders &&
-                             (kind == pg::TableKind::partitioned || kind == pg::TableKind::parent);
-    if (migration.walks_leaves && migration.mentions.empty())
-        refuse_aim();
+    choose_walk(migration, planned.key);
     planned.parts = &plan_parts(migration, planned.key, pg::current_arena());
 }
 

@@ -36,6 +36,7 @@ struct CommandFacts {
     bool needs_subquery = false;          // the table is the source, in a form that cannot be restricted
     // Is it met twice, by a walk or by a commit that was lost?
     bool is_repeatable = false;        // does no harm to a row that it meets twice
+    bool writes_foreign = false;       // a table of another server
     bool repeating_overwrites = false; // but then undoes what others have assigned to the row's columns meanwhile
     Text repeatable_because = {};
     Text why_not_repeatable = {};

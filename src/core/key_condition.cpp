@@ -12,17 +12,21 @@ namespace {
 enum class Side { lower, upper };
 enum class Strictness { strict, inclusive };
 
-// The columns of a walk between two keys. The comparison of columns without an operator of their own in common is cut
-// into arms by the number of leading columns that a key shares with one of the bounds; the next column lies on the
-// inner side of that bound. In the order of the walk, for the bounds L and U over (a, b, c):
+// The columns of a walk between two keys. Where the columns have no operator in common, the range is cut into arms by
+// the number of leading columns that a key shares with one of the bounds; the next column lies on the inner side of
+// that bound. For bounds L and U over (a, b, c), in the order of the walk:
 //
-//     a = L.a, b = L.b, c behind L.c      lower arms: the bounds differ in an earlier column, else there are no such
-//     keys a = L.a, b behind L.b a = L.a, b = L.b, c between         middle arms: the bounds share the columns before
-//     that one a = L.a, b between a between a = U.a, b before U.b               upper arms: as the lower ones a = U.a,
-//     b = U.b, c before U.c
+//     lower arms:   a = L.a, b = L.b, c behind L.c
+//                   a = L.a, b behind L.b
+//     middle arms:  a between
+//                   a = L.a, b between
+//                   a = L.a, b = L.b, c between
+//     upper arms:   a = U.a, b before U.b
+//                   a = U.a, b = U.b, c before U.c
 //
-// Which of the arms can have keys depends on the bounds alone. The others compare the first column with NULL, for which
-// an index is not even looked at.
+// There are keys in a lower or an upper arm only if the bounds differ in one of its leading columns, in a middle arm
+// only if they share them all. Where that is not so the first column is compared with NULL, for which an index is not
+// read.
 struct Between {
     const KeyWalk &walk;
     const KeyBounds &bounds;
@@ -31,6 +35,11 @@ struct Between {
     bool is_last(std::size_t i) const { return i + 1 == columns(); }
 
     void append_value(String &out, std::size_t i, Side side) const {
+        if (side == Side::lower && !bounds.lower_row.empty()) {
+            append(out, bounds.lower_row);
+            append(out, ".k");
+            return append_number(out, i + 1);
+        }
         if (bounds.literals != nullptr) {
             append_literal(out, (side == Side::lower ? bounds.literals->min : bounds.literals->max)[i]);
         } else {
@@ -144,6 +153,17 @@ struct Between {
         append_inner(out, leading, Side::upper, strictness(leading, Side::upper));
     }
 
+    // The comparisons say nothing about columns behind one that lies between the bounds.
+    void append_not_null(String &out) const {
+        for (std::size_t i = 1; i < columns(); ++i) {
+            if (!walk.columns[i].may_be_null)
+                continue;
+            append(out, " AND ");
+            append_identifier(out, walk.columns[i].name);
+            append(out, " IS NOT NULL");
+        }
+    }
+
     void append_row(String &out, Side side) const {
         append(out, "(");
         for (std::size_t i = 0; i < columns(); ++i) {
@@ -164,6 +184,8 @@ struct Between {
 // One operator for all columns: a comparison of rows, which an index answers from its first column to its last.
 bool is_uniform(const KeyWalk &walk) {
     const WalkColumn &first = walk.columns.front();
+    if (!walk.compares_rows && walk.columns.size() > 1)
+        return false;
     return std::all_of(walk.columns.begin(), walk.columns.end(), [&](const WalkColumn &column) {
         return !column.is_descending && column.less == first.less && column.equal == first.equal;
     });
@@ -177,6 +199,7 @@ const Vector<Text> &range_arms(const KeyWalk &walk, const KeyBounds &bounds, Are
     const auto add = [&](auto append_arm) {
         String &out = make<String>(arena);
         append_arm(out);
+        between.append_not_null(out);
         arms.push_back(view(out));
     };
     if (is_uniform(walk)) {

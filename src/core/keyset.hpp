@@ -19,18 +19,23 @@ struct WalkColumn {
     Text greater;
     bool is_descending = false; // among others that are not
     bool nulls_first = false;   // there are none, but the planner takes an index for sorted only if it says the same
+    bool may_be_null = false;   // and is in no range then; only where values are walked
 };
 
 struct KeyWalk {
     Text table; // qualified and quoted
     std::span<const WalkColumn> columns;
     Text scope = {}; // a condition: only rows that meet it count as keys; empty for all rows
+    Walk walk = Walk::keys;
+    bool is_only = false;      // the table's own rows, not those of its children
+    bool compares_rows = true; // several columns at once; a foreign server is not sent such a comparison
 };
 
 enum class LowerBound { inclusive, exclusive };
 
 // Parameters: the lower bound's parts, the upper bound's parts (inclusive), then the number of keys minus one.
 // One row if there is any key in between: first key, and the key that many rows further, or NULLs when there are fewer.
+// Where values are walked, equal keys count as one.
 Text next_range_query(const KeyWalk &walk, LowerBound lower, Arena arena);
 
 // No parameters, no scope. One row: the first and the last key, or no row when the table is empty.
@@ -42,5 +47,8 @@ Text keys_query(const KeyWalk &walk, Text what, const Range *range, Arena arena)
 
 // Parameters: the parts of the first key, then those of the last one, both inclusive.
 Text range_condition(const KeyWalk &walk, Arena arena);
+
+// The rows that are in no range; empty if there can be none.
+Text null_condition(const KeyWalk &walk, Arena arena);
 
 } // namespace bbm

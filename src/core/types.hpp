@@ -84,6 +84,7 @@ struct Migration {
     Key cursor_columns; // their names, as they are for all parts
     Range given;        // batch_min_value and batch_max_value; empty where they were not given
     bool walks_leaves = false; // one by one, and not the table as a whole
+    bool with_nulls = false;   // rows without a value of a walk over values, too
     int workers = 1;           // jobs at once
     Pace pace;
     std::uint32_t owner_oid = 0;

@@ -16,7 +16,9 @@ extern "C" {
 #include "catalog/pg_index.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
+#include "catalog/pg_trigger.h"
 #include "commands/defrem.h"
+#include "commands/trigger.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -112,6 +114,19 @@ TableKind kind_of_table(std::uint32_t table) {
     if (kind != RELKIND_RELATION)
         return TableKind::plain;
     return find_inheritance_children(table, NoLock) != NIL ? TableKind::parent : TableKind::plain;
+}
+
+bool has_statement_triggers(std::uint32_t table) {
+    Relation relation = relation_open(table, AccessShareLock);
+    const TriggerDesc *triggers = relation->trigdesc;
+    bool found = false;
+    for (int i = 0; triggers != nullptr && i < triggers->numtriggers; ++i) {
+        const Trigger &trigger = triggers->triggers[i];
+        found |= !trigger.tgisinternal && !TRIGGER_FOR_ROW(trigger.tgtype) && trigger.tgenabled != TRIGGER_DISABLED &&
+                 !TRIGGER_FOR_TRUNCATE(trigger.tgtype);
+    }
+    relation_close(relation, AccessShareLock);
+    return found;
 }
 
 Refusal check_table(std::uint32_t table) {

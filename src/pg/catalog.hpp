@@ -23,6 +23,9 @@ enum class TableKind {
 };
 TableKind kind_of_table(std::uint32_t table);
 
+// Triggers of users' that fire once a statement, and not for each row.
+bool has_statement_triggers(std::uint32_t table);
+
 // A reason why a table of this kind cannot be migrated, or nothing.
 Refusal check_table(std::uint32_t table);
 

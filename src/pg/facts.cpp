@@ -64,6 +64,15 @@ bool moves_row(Oid table, const char *column) {
     return false;
 }
 
+// It, or a leaf of it.
+bool is_foreign(Oid table) {
+    ListCell *cell;
+    foreach (cell, find_all_inheritors(table, NoLock, nullptr))
+        if (get_rel_relkind(lfirst_oid(cell)) == RELKIND_FOREIGN_TABLE)
+            return true;
+    return false;
+}
+
 struct Rewritten {
     const RangeCommand &command;
     CommandFacts &facts;
@@ -113,6 +122,8 @@ bool look_at(Node *node, void *context) {
         return expression_tree_walker(node, walker(look_at), context);
     auto *query = reinterpret_cast<Query *>(node);
     of.facts.is_rewritten |= query->querySource != QSRC_ORIGINAL;
+    if (query->resultRelation != 0)
+        of.facts.writes_foreign |= is_foreign(rt_fetch(query->resultRelation, query->rtable)->relid);
     note_assignments(query, of);
     ListCell *cell;
     foreach (cell, query->rtable) {

@@ -2,6 +2,8 @@
 
 #include "pg/report.hpp"
 
+#include <algorithm>
+
 extern "C" {
 #include "postgres.h"
 
@@ -131,19 +133,28 @@ void describe_column(const KeyParts &parts, std::size_t i, std::uint32_t table, 
     parts.type_names[i] = type_and_order(attribute->atttypid, order);
     ReleaseSysCache(tuple);
     const auto op = [&](StrategyNumber strategy) { return qualified_operator(family, compared_as, strategy); };
-    parts.walk[i] = {
-        parts.names[i],
-        // TYPEMOD_GIVEN: otherwise character and bit come without a length, which means 1.
-        Text(format_type_extended(type, -1, FORMAT_TYPE_FORCE_QUALIFY | FORMAT_TYPE_TYPEMOD_GIVEN)),
-        // Said even where it is the column's own: the column's may become another one in the middle of a walk.
-        OidIsValid(order.collation) ? qualified_collation(order.collation) : Text(), op(BTLessStrategyNumber),
-        op(BTLessEqualStrategyNumber), op(BTEqualStrategyNumber), op(BTGreaterEqualStrategyNumber),
-        op(BTGreaterStrategyNumber), order.is_descending, order.nulls_first};
+    WalkColumn &walk = parts.walk[i];
+    walk.name = parts.names[i];
+    // TYPEMOD_GIVEN: otherwise character and bit come without a length, which means 1.
+    walk.type = Text(format_type_extended(type, -1, FORMAT_TYPE_FORCE_QUALIFY | FORMAT_TYPE_TYPEMOD_GIVEN));
+    // Said even where it is the column's own: the column's may become another one in the middle of a walk.
+    if (OidIsValid(order.collation))
+        walk.collation = qualified_collation(order.collation);
+    walk.less = op(BTLessStrategyNumber);
+    walk.less_or_equal = op(BTLessEqualStrategyNumber);
+    walk.equal = op(BTEqualStrategyNumber);
+    walk.greater_or_equal = op(BTGreaterEqualStrategyNumber);
+    walk.greater = op(BTGreaterStrategyNumber);
+    walk.is_descending = order.is_descending;
+    walk.nulls_first = order.nulls_first;
+    walk.may_be_null = order.may_be_null;
 }
 
-TableKey finish(const KeyParts &parts, std::uint32_t table) {
+TableKey finish(const KeyParts &parts, std::uint32_t table, Walk walk) {
     normalize_directions(parts);
-    return {parts.columns, parts.walk, parts.names, parts.type_names, table};
+    const bool may_be_null =
+        std::any_of(parts.walk.begin(), parts.walk.end(), [](const WalkColumn &column) { return column.may_be_null; });
+    return {parts.columns, parts.walk, parts.names, parts.type_names, table, walk, may_be_null};
 }
 
 } // namespace bbm::pg

@@ -10,6 +10,7 @@ struct ColumnOrder {
     std::uint32_t collation;
     bool is_descending = false;
     bool nulls_first = false;
+    bool may_be_null = false;
 };
 
 // A key that is being described.
@@ -25,6 +26,6 @@ KeyParts make_parts(std::size_t columns); // in the current memory context
 void describe_column(const KeyParts &parts, std::size_t i, std::uint32_t table, std::int16_t number,
                      const ColumnOrder &order);
 // When all columns are described.
-TableKey finish(const KeyParts &parts, std::uint32_t table);
+TableKey finish(const KeyParts &parts, std::uint32_t table, Walk walk);
 
 } // namespace bbm::pg

@@ -1,5 +1,6 @@
 #include "pg/key_query.hpp"
 
+#include "pg/block_range.hpp"
 #include "pg/catalog.hpp"
 #include "pg/key_value.hpp"
 #include "pg/report.hpp"
@@ -24,10 +25,11 @@ namespace {
 // Lower bound, upper bound, number of keys minus one.
 constexpr std::size_t kMostParameters = 2 * kMostKeyColumns + 1;
 
-// The only good plan walks the index and stops; no estimate may talk the planner into another one.
+// The only good plan walks the index and stops; no estimate may talk the planner into another one. Foreign servers are asked
+// for one arm of a range after the other.
 int force_index_walk() {
     const int level = NewGUCNestLevel();
-    for (const char *option : {"enable_seqscan", "enable_bitmapscan", "enable_sort"})
+    for (const char *option : {"enable_seqscan", "enable_bitmapscan", "enable_sort", "enable_async_append"})
         (void)set_config_option(option, "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
     return level;
 }
@@ -61,6 +63,8 @@ std::optional<Range> read_keys(std::span<const KeyColumn> key, Arena arena) {
                  key_of_row(key, row, description, 1 + static_cast<int>(key.size()), arena)};
 }
 
+bool is_by_blocks(Walk walk) { return walk == Walk::blocks || walk == Walk::sweep; }
+
 void check_code(int code) {
     if (code < 0)
         elog(ERROR, "could not look for the next keys: %s", SPI_result_code_string(code));
@@ -73,6 +77,9 @@ void prepare_key_queries(KeyQueries &queries, Text table, const TableKey &key, T
     std::copy(key.columns.begin(), key.columns.end(), queries.columns);
     queries.column_count = key.columns.size();
     queries.table = key.table;
+    queries.walk = key.walk;
+    if (is_by_blocks(key.walk))
+        return;
     const KeyWalk walk = walk_of(table, key, scope);
     SPI_connect();
     queries.inclusive = prepare(next_range_query(walk, LowerBound::inclusive, current_arena()), key.columns);
@@ -86,6 +93,8 @@ void release_key_queries(KeyQueries &queries) {
 }
 
 std::optional<NextRange> find_next_range(const KeyQueries &queries, Lower lower, Key upper, int keys, Arena arena) {
+    if (is_by_blocks(queries.walk))
+        return find_next_blocks(queries, lower, upper, keys, arena);
     const std::size_t parts = queries.column_count;
     Datum values[kMostParameters];
     char nulls[kMostParameters];
@@ -111,6 +120,8 @@ std::optional<NextRange> find_next_range(const KeyQueries &queries, Lower lower,
 }
 
 std::optional<Range> find_whole_range(Text table, const TableKey &key, Arena arena) {
+    if (is_by_blocks(key.walk))
+        return find_all_blocks(key.table, arena);
     const int level = force_index_walk();
     PushActiveSnapshot(GetLatestSnapshot());
     SPI_connect();
@@ -144,6 +155,14 @@ std::int64_t count_rows(const KeyWalk &walk, Range range) {
     const std::int64_t rows = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null));
     SPI_finish();
     return rows;
+}
+
+bool has_row(const KeyWalk &walk) {
+    SPI_connect();
+    check_code(SPI_execute(c_string(keys_query(walk, "", nullptr, current_arena())), true, 1));
+    const bool found = SPI_processed > 0;
+    SPI_finish();
+    return found;
 }
 
 } // namespace bbm::pg

@@ -17,6 +17,7 @@ struct KeyQueries {
     KeyColumn columns[kMostKeyColumns] = {};
     std::size_t column_count = 0;
     std::uint32_t table = 0;
+    Walk walk = Walk::keys;
 
     std::span<const KeyColumn> key() const { return {columns, column_count}; }
 };
@@ -35,11 +36,11 @@ struct NextRange {
     bool is_last; // it ends at the upper bound
 };
 
-// The range of the next `keys` keys up to `upper`, or nothing if no key is left. Raises 42P16 if a column of the key has
+// The range of the next `keys` keys (rows, distinct values, or as many rows as blocks hold) up to `upper`, or nothing if no key is left. Raises 42P16 if a column of the key has
 // changed.
 std::optional<NextRange> find_next_range(const KeyQueries &queries, Lower lower, Key upper, int keys, Arena arena);
 
-// The smallest and the greatest key of a table, or nothing if it is empty: of what is committed now, at any isolation
+// The smallest and the greatest key of a table, the first and the last block that it has now, or nothing if it is empty: of what is committed now, at any isolation
 // level, since a bound that is too small would leave rows out.
 std::optional<Range> find_whole_range(Text table, const TableKey &key, Arena arena);
 
@@ -47,5 +48,7 @@ std::optional<Range> find_whole_range(Text table, const TableKey &key, Arena are
 // the table.
 std::int64_t estimated_rows(const KeyWalk &walk, std::uint32_t table, const Range *range = nullptr);
 std::int64_t count_rows(const KeyWalk &walk, Range range);
+// Is there any row that meets the walk's scope, in a range or not?
+bool has_row(const KeyWalk &walk);
 
 } // namespace bbm::pg

@@ -133,7 +133,7 @@ bool is_ordered(Key a, Key b, const TableKey &key) {
     for (std::size_t i = 0; i < key.columns.size(); ++i) {
         const int order = compare(key.columns[i], lower[i], upper[i]);
         if (order != 0)
-            return (order < 0) != key.walk[i].is_descending;
+            return (order < 0) != key.walk_columns[i].is_descending;
     }
     return true;
 }

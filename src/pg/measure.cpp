@@ -19,12 +19,12 @@ namespace {
 
 std::int64_t blocks(Oid number) {
     Relation relation = relation_open(number, AccessShareLock);
-    std::int64_t sum = RelationGetNumberOfBlocks(relation);
+    std::int64_t sum = RELKIND_HAS_STORAGE(relation->rd_rel->relkind) ? RelationGetNumberOfBlocks(relation) : 0;
     List *indexes = RelationGetIndexList(relation);
     ListCell *cell;
     foreach (cell, indexes) {
         Relation index = relation_open(lfirst_oid(cell), AccessShareLock);
-        sum += RelationGetNumberOfBlocks(index);
+        sum += RELKIND_HAS_STORAGE(index->rd_rel->relkind) ? RelationGetNumberOfBlocks(index) : 0;
         relation_close(index, AccessShareLock);
     }
     list_free(indexes);

@@ -15,18 +15,17 @@ namespace {
     "batch_size, sub_batch_size, max_batch_size, row_cost_us, owner_oid, owner_name, search_path, next_job_at, "       \
     "home_system, home_database, batch_size_given, table_root, on_hold_until, hold_reason, on_data_error, "            \
     "generation, is_current, recent_jobs, bounds_attempts, given_min, given_max, walks_leaves, "                       \
-    "known_as, mentions, scope_mentions"
+    "known_as, mentions, scope_mentions, with_nulls"
 
 pg::Statement insert_statement = {
     "INSERT INTO bbm.migration (job_class_name, table_oid, table_name, column_name, job_arguments, status, statement,"
     " has_placeholders, scope_to, operation_name, batching_strategy, cursor_columns, workers, total_rows, job_interval,"
     " pause, batch_size, sub_batch_size, max_batch_size, priority, owner_oid, owner_name, search_path, home_system,"
     " home_database, batch_size_given, table_root, on_data_error, generation, given_min, given_max, walks_leaves,"
-    " known_as, mentions, scope_mentions,"
-    " active_since, finished_at)"
+    " known_as, mentions, scope_mentions, with_nulls, active_since, finished_at)"
     " VALUES ($1, $2::pg_catalog.oid, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14,"
     " $15 * interval '1 microsecond', $16 * interval '1 microsecond', $17, $18, $19, $20, $21::pg_catalog.oid, $22,"
-    " $23, $24, $25::pg_catalog.oid, $26, $27::pg_catalog.oid, $28, $29, $30, $31, $32, $33, $34, $35,"
+    " $23, $24, $25::pg_catalog.oid, $26, $27::pg_catalog.oid, $28, $29, $30, $31, $32, $33, $34, $35, $36,"
     " CASE WHEN $6 = 'active' THEN pg_catalog.now() END, CASE WHEN $6 = 'finished' THEN pg_catalog.now() END)"
     " ON CONFLICT (job_class_name, table_oid, column_name, job_arguments) WHERE is_current DO NOTHING RETURNING id"};
 
@@ -150,6 +149,7 @@ Migration read_migration(const pg::Row &row, Arena arena) {
     m.known_as = row.text(38, arena);
     m.mentions = row.integers(39, arena);
     m.scope_mentions = row.integers(40, arena);
+    m.with_nulls = row.boolean(41);
     return m;
 }
 
@@ -215,7 +215,8 @@ std::int64_t insert_migration(const NewMigration &fresh) {
                pg::boolean(m.walks_leaves),
                pg::text(m.known_as),
                pg::integers(m.mentions),
-               pg::integers(m.scope_mentions)},
+               pg::integers(m.scope_mentions),
+               pg::boolean(m.with_nulls)},
               [&](pg::Row row) { id = row.integer(1); });
     if (id == 0)
         return 0;

@@ -19,6 +19,11 @@ pg::Statement load_statement = {"SELECT " BBM_PART_COLUMNS " FROM bbm.part WHERE
 pg::Statement all_statement = {"SELECT " BBM_PART_COLUMNS " FROM bbm.part WHERE migration_id = $1 ORDER BY id"};
 pg::Statement next_statement = {
     "SELECT " BBM_PART_COLUMNS " FROM bbm.part WHERE migration_id = $1 AND NOT is_cut ORDER BY id LIMIT 1"};
+pg::Statement swept_statement = {
+    "SELECT b.table_oid, pg_catalog.count(s.id), coalesce((SELECT pg_catalog.sum(j.rows_affected) FROM bbm.job AS j"
+    " WHERE j.part_id = pg_catalog.max(s.id) AND j.migration_id = $1), 0)::pg_catalog.int8"
+    " FROM bbm.part AS b LEFT JOIN bbm.part AS s ON s.migration_id = b.migration_id AND s.table_oid = b.table_oid"
+    " AND s.walk = 'sweep' WHERE b.migration_id = $1 AND b.walk = 'blocks' GROUP BY b.table_oid"};
 pg::Statement frontier_statement = {"UPDATE bbm.part SET frontier = $2, is_cut = $3 WHERE id = $1"};
 pg::Statement cut_statement = {"UPDATE bbm.part SET is_cut = true WHERE id = $1"};
 pg::Statement file_statement = {"UPDATE bbm.part SET table_file = $2 WHERE id = $1"};
@@ -73,6 +78,15 @@ Vector<Part> &parts_of(std::int64_t migration_id, Arena arena) {
 
 std::optional<Part> next_uncut_part(std::int64_t migration_id, Arena arena) {
     return load_with(next_statement, migration_id, arena);
+}
+
+Vector<Swept> &swept_tables(std::int64_t migration_id, Arena arena) {
+    auto &tables = make<Vector<Swept>>(arena);
+    pg::query(swept_statement, {pg::integer(migration_id)}, [&](pg::Row row) {
+        tables.push_back(
+            {static_cast<std::uint32_t>(row.integer(1)), static_cast<int>(row.integer(2)), row.integer(3)});
+    });
+    return tables;
 }
 
 void set_frontier(const Part &part, Key frontier) {

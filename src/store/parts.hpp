@@ -16,6 +16,14 @@ Vector<Part> &parts_of(std::int64_t migration_id, Arena arena);
 // The one that the next job is cut from, or nothing: all keys are in jobs.
 std::optional<Part> next_uncut_part(std::int64_t migration_id, Arena arena);
 
+// Tables that are walked by blocks, and what their sweeps found.
+struct Swept {
+    std::uint32_t table;
+    int sweeps;
+    std::int64_t rows; // of the newest one
+};
+Vector<Swept> &swept_tables(std::int64_t migration_id, Arena arena);
+
 // The end of a new job. At the end of the range no more is cut.
 void set_frontier(const Part &part, Key frontier);
 void mark_cut(std::int64_t id);

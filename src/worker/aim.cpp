@@ -58,6 +58,14 @@ void remember_file(Part &part, const TableFile &file) {
     store::set_table_file(part.id, part.table_file);
 }
 
+[[noreturn]] void raise_moved(const Part &part, std::int64_t id) {
+    pg::raise(Refusal{"55000",
+                      pg::format("table %s was rewritten, and its rows have other places", part.table_name.data()),
+                      "It is walked by ctid.",
+                      pg::format("Begin anew with SELECT bbm.requeue(%lld);  Rows that are done are left alone.",
+                                 static_cast<long long>(id))});
+}
+
 // Rewritten it goes on. Emptied it stops: rows that were loaded since may have keys behind the cursor.
 void follow_file(const Migration &migration, Part &part) {
     const TableFile now = pg::table_file(part.table_oid);
@@ -68,6 +76,8 @@ void follow_file(const Migration &migration, Part &part) {
     const pg::FileNews news = pg::look_at_file(part.table_oid, *known, pg::settings().sub_batch_timeout());
     if (news.change == FileChange::emptied || news.change == FileChange::unclear)
         pg::raise(pg::file_refusal(news.change, part.table_oid, migration.id));
+    if (news.change == FileChange::rewritten && part.walk == Walk::blocks)
+        raise_moved(part, migration.id);
     remember_file(part, news.file);
     if (news.change == FileChange::rewritten)
         store::record_event(migration, "rewrite", {.reason = pg::format("%s has another file", part.table_name.data())},

@@ -11,10 +11,12 @@
 #include "pg/locks.hpp"
 #include "pg/report.hpp"
 #include "pg/settings.hpp"
+#include "pg/strategy_function.hpp"
 #include "store/jobs.hpp"
 #include "store/migrations.hpp"
 #include "store/parts.hpp"
 #include "worker/aim.hpp"
+#include "worker/part_plan.hpp"
 #include "worker/parts.hpp"
 #include "worker/split.hpp"
 
@@ -163,13 +165,29 @@ Claim start(const ClaimRequest &request, Job job, Arena arena) {
     return {.kind = Claim::Kind::job, .job = job, .part = *part};
 }
 
+pg::Lower behind_frontier(const Part &part) {
+    if (part.frontier.empty())
+        return {LowerBound::inclusive, part.range->min};
+    return {LowerBound::exclusive, part.frontier};
+}
+
+// Up to where the user's function says. A job without a row in it is walked like any other.
+std::optional<pg::NextRange> range_by_function(const Migration &migration, const Part &part, int keys, Arena arena) {
+    const Key end = pg::ask_for_end(migration.batching_strategy,
+                                    {part.table_oid, migration.column_name, part.frontier, *part.range, keys},
+                                    key_of(part), arena);
+    const Key upper = end.empty() ? part.range->max : end;
+    const auto first = pg::find_next_range(bounds_of_aim(), behind_frontier(part), upper, 1, arena);
+    if (!first && same_key(upper, part.range->max))
+        return std::nullopt;
+    return pg::NextRange{{first ? first->range.min : upper, upper}, false, same_key(upper, part.range->max)};
+}
+
 std::optional<pg::NextRange> next_range(const ClaimRequest &request, const Part &part, int keys, Arena arena) {
-    const bool is_first = part.frontier.empty();
     const Looking looking(request);
-    const auto found = pg::find_next_range(
-        bounds_of_aim(),
-        {is_first ? LowerBound::inclusive : LowerBound::exclusive, is_first ? part.range->min : part.frontier},
-        part.range->max, keys, arena);
+    const auto found = pg::names_function(request.migration.batching_strategy)
+                           ? range_by_function(request.migration, part, keys, arena)
+                           : pg::find_next_range(bounds_of_aim(), behind_frontier(part), part.range->max, keys, arena);
     looking.stop();
     return found;
 }
@@ -221,7 +239,7 @@ Claim end_of_work(const ClaimRequest &request, const OpenJobs &open, Arena arena
         return rest(migration, open.retry_at);
     if (open.given_up > 0)
         return end(migration, MigrationEvent::fail, describe_failures(migration, open.given_up, arena));
-    if (add_new_leaves(migration))
+    if (add_new_leaves(migration) || add_sweeps(migration))
         return rest_for(0);
     return end(migration, MigrationEvent::finish, {});
 }

@@ -76,7 +76,7 @@ JobEnd walk_job(JobRun &run, Failure &failure, Tried &tried) {
             pg::check_signals(run.session->cancel);
             sub_batch = run_sub_batch(run, tried, arena);
         });
-        if (error && can_be_narrowed_down(*error, tried)) {
+        if (error && can_be_narrowed_down(run, *error, tried)) {
             // The abort has freed it. Whoever has it now looks at the job; it is given back, if it is still ours.
             if (!pg::try_lock(pg::LockClass::job, run.job.id))
                 return {Kind::stopped};

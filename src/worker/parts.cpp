@@ -32,24 +32,6 @@ bool is_same_key(const pg::TableKey &key, const Part &part) {
                       sort_alike);
 }
 
-// Those of its keys that are within the bounds that a person gave, or nothing.
-std::optional<Range> range_of(const Migration &migration, const Part &part, const pg::TableKey &key) {
-    const auto whole = pg::find_whole_range(walked_table(migration, part), key, pg::current_arena());
-    if (!whole)
-        return std::nullopt;
-    const Range &given = migration.given;
-    const Range range = {given.min.empty() ? whole->min : given.min, given.max.empty() ? whole->max : given.max};
-    if (!pg::is_ordered(range.min, range.max, key))
-        return std::nullopt; // a given bound lies beyond all rows
-    return range;
-}
-
-std::int64_t estimated_rows_of(const Migration &migration, const Part &part, const pg::TableKey &key) {
-    const bool is_bounded = part.range && (!migration.given.min.empty() || !migration.given.max.empty());
-    const KeyWalk walk = pg::walk_of(walked_table(migration, part), key, condition_of(migration, part));
-    return pg::estimated_rows(walk, part.table_oid, is_bounded ? &*part.range : nullptr);
-}
-
 // Does the part's table go by another name than the command knows?
 bool is_renamed(const Migration &migration, const Part &part) {
     return last_part(part.table_name) != migration.known_as;
@@ -63,12 +45,39 @@ Text with_table(Text text, std::span<const int> packed, Text table, bool only) {
     return with_table(text, {mentions.data(), mentions.size()}, table, only, arena);
 }
 
+Refusal refuse_foreign_blocks(std::uint32_t table) {
+    return {"42809", pg::format("foreign table %s has no blocks to walk", pg::table_name(table).data()), {},
+            "Batch over a key: name it with column_name or cursor_columns."};
+}
+
 } // namespace
 
-Refusal find_key(std::uint32_t table, Walk, Key columns, pg::TableKey &key) {
+Refusal find_key(std::uint32_t table, Walk walk, Key columns, pg::TableKey &key) {
     if (Refusal refusal = pg::check_table(table))
         return refusal;
-    return pg::find_key(table, columns, key);
+    const bool is_foreign = pg::kind_of_table(table) == pg::TableKind::foreign;
+    switch (walk) {
+    case Walk::keys:
+        return is_foreign ? pg::find_foreign_key(table, columns, key) : pg::find_key(table, columns, key);
+    case Walk::values:
+        return is_foreign ? pg::find_foreign_key(table, columns, key) : pg::find_value_key(table, columns, key);
+    case Walk::blocks:
+    case Walk::sweep:
+        break;
+    }
+    key = pg::tid_key(table, walk);
+    return is_foreign ? refuse_foreign_blocks(table) : Refusal{};
+}
+
+pg::TableKey find_key_to_walk_by(std::uint32_t table, Walk walk, Key columns) {
+    pg::TableKey key;
+    const Refusal refusal = find_key(table, walk, columns, key);
+    if (refusal && pg::kind_of_table(table) == pg::TableKind::partitioned)
+        for (const std::uint32_t leaf : pg::leaves_of(table, pg::current_arena()))
+            if (!find_key(leaf, walk, columns, key))
+                return key;
+    pg::raise_if(refusal);
+    return key;
 }
 
 pg::TableKey key_of(const Part &part) {
@@ -119,53 +128,6 @@ pg::RangeCommand command_of(const Migration &migration, const Part &part, const 
             .scope = condition_of(migration, part),
             .known_as = is_renamed(migration, part) ? migration.known_as : Text(),
             .has_placeholders = migration.has_placeholders};
-}
-
-Part describe_part(const Migration &migration, std::uint32_t table, const pg::TableKey &key) {
-    Part part;
-    part.table_oid = table;
-    part.table_name = pg::table_name(table);
-    part.is_only = migration.walks_leaves;
-    part.cursor_columns = key.names;
-    part.cursor_types = key.type_names;
-    part.table_file = table_file_texts(pg::table_file(table), pg::current_arena());
-    part.range = range_of(migration, part, key);
-    part.total_rows = estimated_rows_of(migration, part, key);
-    return part;
-}
-
-Vector<Part> &plan_parts(const Migration &migration, const pg::TableKey &key, Arena arena) {
-    auto &parts = make<Vector<Part>>(arena);
-    if (!migration.walks_leaves) {
-        parts.push_back(describe_part(migration, migration.table_oid, key));
-        return parts;
-    }
-    for (const std::uint32_t leaf : pg::leaves_of(migration.table_oid, arena)) {
-        pg::TableKey own;
-        pg::raise_if(find_key(leaf, Walk::keys, migration.cursor_columns, own));
-        parts.push_back(describe_part(migration, leaf, own));
-    }
-    return parts;
-}
-
-bool add_new_leaves(const Migration &migration) {
-    if (!migration.walks_leaves)
-        return false;
-    const Arena arena = pg::current_arena();
-    const auto &known = store::parts_of(migration.id, arena);
-    bool added = false;
-    for (const std::uint32_t leaf : pg::leaves_of(migration.table_oid, arena)) {
-        if (std::any_of(known.begin(), known.end(), [&](const Part &part) { return part.table_oid == leaf; }))
-            continue;
-        pg::TableKey key;
-        pg::raise_if(find_key(leaf, Walk::keys, migration.cursor_columns, key));
-        Part part = describe_part(migration, leaf, key);
-        store::insert_part(migration.id, part);
-        const Text reason = pg::format("%s belongs to the table now", part.table_name.data());
-        store::record_event(migration, "attach", {.reason = reason}, name(migration.status));
-        added = true;
-    }
-    return added;
 }
 
 } // namespace bbm

@@ -12,6 +12,10 @@ namespace bbm {
 // what the batching strategy walks by.
 Refusal find_key(std::uint32_t table, Walk walk, Key columns, pg::TableKey &key);
 
+// The same for a migration's table. Where a partitioned one has no key of its own, its first leaf that has one tells what
+// the leaves are walked by. Raises where there is none.
+pg::TableKey find_key_to_walk_by(std::uint32_t table, Walk walk, Key columns);
+
 // The part's key as it is now. Raises where there is none any more, or its columns are of types of another kind.
 pg::TableKey key_of(const Part &part);
 // What the table is called now; empty if it is gone. Raises where that is not what it `was` called and the command cannot
@@ -25,13 +29,5 @@ Text walked_table(const Migration &migration, const Part &part);
 Text condition_of(const Migration &migration, const Part &part);
 // The command aimed at the part's table, by the name that the part has for it.
 pg::RangeCommand command_of(const Migration &migration, const Part &part, const pg::TableKey &key);
-
-// A table as a part, with its range now, and within the bounds that were given.
-Part describe_part(const Migration &migration, std::uint32_t table, const pg::TableKey &key);
-// All of them: the table itself, or each of its leaves.
-Vector<Part> &plan_parts(const Migration &migration, const pg::TableKey &key, Arena arena);
-
-// Leaves that the table has got since: they are walked as well. False if there are none.
-bool add_new_leaves(const Migration &migration);
 
 } // namespace bbm

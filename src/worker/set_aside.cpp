@@ -69,8 +69,9 @@ bool is_whole_job(const Job &job, Key key) { return same_key(job.range.min, key)
 
 } // namespace
 
-bool can_be_narrowed_down(const Failure &failure, const Tried &tried) {
-    return classify(failure.sqlstate) == FailureClass::data && tried.ranges > 0;
+bool can_be_narrowed_down(const JobRun &run, const Failure &failure, const Tried &tried) {
+    const bool has_keys = run.part->walk == Walk::keys || run.part->walk == Walk::values; // a block is no row
+    return has_keys && classify(failure.sqlstate) == FailureClass::data && tried.ranges > 0;
 }
 
 bool narrow_down(JobRun &run, const Failure &failure, const Tried &tried) {

@@ -6,7 +6,7 @@
 namespace bbm {
 
 // Is it an error of some rows, met in a range of them?
-bool can_be_narrowed_down(const Failure &failure, const Tried &tried);
+bool can_be_narrowed_down(const JobRun &run, const Failure &failure, const Tried &tried);
 
 // After such a failure, with the job's lock held. True if the walk goes on: with smaller parts, or behind the bad row,
 // which now stands in the quarantine or is a failed job of its own. False: the failure ends this run of the job.

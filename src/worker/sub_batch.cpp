@@ -16,9 +16,13 @@ namespace bbm {
 
 namespace {
 
-Counters run_timed(const Session &session, Range range) {
-    const bool in_worker = session.cancel == pg::Cancel::ignored;
-    if (in_worker) // a client has his own statement_timeout
+// A client has his own statement_timeout. A sweep reads all of the table, and locks what little it finds.
+bool has_time_limit(const JobRun &run) {
+    return run.session->cancel == pg::Cancel::ignored && run.part->walk != Walk::sweep;
+}
+
+Counters run_timed(const JobRun &run, Range range) {
+    if (has_time_limit(run))
         pg::start_statement_timer(pg::settings().sub_batch_timeout());
     const Micros start = pg::stopwatch();
     const std::int64_t rows = pg::run_command(range);
@@ -64,7 +68,7 @@ SubBatch walk_ranges(JobRun &run, Job &moved, Tried &tried, Arena arena) {
         if (!next)
             return result;
         tried = {next->range, tried.keys + keys, tried.ranges + 1};
-        add(result.step, run_timed(*run.session, next->range));
+        add(result.step, run_timed(run, next->range));
         moved.cursor = next->range.max;
         result.result = SubBatch::Result::stepped;
         result.keys = next->is_full ? result.keys + keys : 0;

@@ -73,6 +73,7 @@ CREATE TABLE bbm.migration (
     given_max        text[],
     total_rows       bigint,
     walks_leaves     boolean NOT NULL DEFAULT false,
+    with_nulls       boolean NOT NULL DEFAULT false,
     workers          integer NOT NULL DEFAULT 1,
     -- the pace
     job_interval     interval NOT NULL DEFAULT '0',

@@ -1,0 +1,73 @@
+#include "core/walk_rules.hpp"
+
+namespace bbm {
+
+namespace {
+
+constexpr char kUnsupported[] = "0A000"; // feature_not_supported
+constexpr char kWrongValue[] = "22023";  // invalid_parameter_value
+constexpr Text kOnEachLeaf = "Queue the migration on each partition or child of the table.";
+
+// A row may be met twice there. Of a key walk over local tables never.
+Refusal check_repeatable(const CommandFacts &command, const WalkFacts &walk) {
+    if (command.is_repeatable)
+        return {};
+    if (walk.walk == Walk::blocks)
+        return {kUnsupported,
+                "batching strategy ctid needs a command that may meet a row twice",
+                command.why_not_repeatable,
+                "Let the command mark the rows that are done and leave out those that are, as in UPDATE ... SET n = n + 1, "
+                "done = true WHERE NOT done; or batch over a key.  See bbm.is_repeatable()."};
+    if (command.writes_foreign)
+        return {kUnsupported,
+                "command changes rows of another server, and might do so twice",
+                command.why_not_repeatable,
+                "A commit there and one here are two. Queue it on each of the servers, or let the command mark the rows "
+                "that are done and leave out those that are.  See bbm.is_repeatable()."};
+    return {};
+}
+
+// Each leaf by itself: no other way to walk children, and the better way to walk partitions. But the triggers that fire
+// once a statement are those of the table that it names.
+WalkChoice choose_for_leaves(const CommandFacts &command, const WalkFacts &walk) {
+    const bool is_plain = !command.uses_parameters;
+    if (is_plain && !walk.has_statement_triggers) {
+        if (walk.can_be_aimed)
+            return {{}, true};
+        return {{kUnsupported,
+                 "command cannot be given another name of its table",
+                 "The table is walked leaf by leaf, and the command would have to name each of them.",
+                 "Name the table as in UPDATE orders AS o ..., and its columns as in o.total."},
+                false};
+    }
+    if (walk.is_partitioned && walk.has_key && walk.walk != Walk::blocks)
+        return {};
+    const Text detail = is_plain ? "A trigger that fires once a statement is not that of the table which the command names."
+                                 : "A key may stand in more than one of its partitions or children.";
+    return {{kUnsupported, "the table cannot be walked as a whole", detail, kOnEachLeaf}, false};
+}
+
+} // namespace
+
+Walk walk_of_strategy(Text batching_strategy) {
+    if (batching_strategy == kByValues)
+        return Walk::values;
+    return batching_strategy == kByBlocks ? Walk::blocks : Walk::keys;
+}
+
+WalkChoice choose_walk(const CommandFacts &command, const WalkFacts &walk) {
+    if (Refusal refusal = check_repeatable(command, walk))
+        return {refusal, false};
+    if (walk.walk == Walk::blocks && walk.quarantines)
+        return {{kWrongValue, "on_data_error => 'quarantine' cannot be combined with batching strategy ctid",
+                 "A row without a key cannot be named.", {}},
+                false};
+    if (walk.names_only && walk.is_partitioned)
+        return {{kWrongValue, "command works on no row: a partitioned table has none of its own", {}, "Leave out ONLY."},
+                false};
+    if (!walk.has_leaves || walk.names_only)
+        return {};
+    return choose_for_leaves(command, walk);
+}
+
+} // namespace bbm

@@ -1,0 +1,230 @@
+#include "worker/part_plan.hpp"
+
+#include "core/command_rules.hpp"
+#include "core/keyset.hpp"
+#include "core/lifecycle.hpp"
+#include "core/mentions.hpp"
+#include "core/walk_rules.hpp"
+#include "pg/catalog.hpp"
+#include "pg/key_query.hpp"
+#include "pg/mentions.hpp"
+#include "pg/range_command.hpp"
+#include "pg/report.hpp"
+#include "pg/table_file.hpp"
+#include "store/migrations.hpp"
+#include "store/parts.hpp"
+#include "worker/parts.hpp"
+
+#include <algorithm>
+
+namespace bbm {
+
+namespace {
+
+// Each finds what was changed while the one before it looked. More than these do not come to an end.
+constexpr int kMostSweeps = 10;
+
+// The table as a whole, for a look at the command before there are parts.
+Part whole_table(const Migration &migration) {
+    Part whole;
+    whole.table_oid = migration.table_oid;
+    whole.table_name = migration.table_name;
+    return whole;
+}
+
+// The cheap questions first: what follows analyses and plans the command.
+CommandFacts check_command_text(const pg::RangeCommand &command) {
+    CommandFacts facts = pg::parse_command(command.text, command.key.columns.size());
+    const bool has_scope = !command.scope.empty();
+    if (facts.statements != 1 || facts.kind == CommandFacts::Kind::other || facts.uses_parameters)
+        pg::raise_if(check_command(facts, has_scope));
+    pg::RangeCommand inspected = command;
+    inspected.has_placeholders = facts.uses_parameters;
+    pg::inspect(inspected, facts);
+    pg::raise_if(check_command(facts, has_scope));
+    pg::check_privileges(inspected);
+    return facts;
+}
+
+std::span<const int> packed(std::span<const Mention> mentions) {
+    const auto &list = pack(mentions, pg::current_arena());
+    return {list.data(), list.size()};
+}
+
+// By the owner's search_path, which is the migration's. Where a place cannot be given another name, none is.
+void note_mentions(Migration &migration) {
+    const auto in_statement = pg::find_mentions(migration.statement, migration.table_oid);
+    const auto in_scope = migration.scope_to.empty()
+                              ? std::optional(std::span<const Mention>())
+                              : pg::find_mentions_in_condition(migration.scope_to, migration.table_oid);
+    if (!in_statement || !in_scope)
+        return;
+    migration.mentions = packed(*in_statement);
+    migration.scope_mentions = packed(*in_scope);
+}
+
+// Does the command say ONLY wherever it names the table?
+bool names_only(const Migration &migration) {
+    const auto &mentions = unpack(migration.mentions, pg::current_arena());
+    return std::any_of(mentions.begin(), mentions.end(), [](const Mention &one) { return one.is_only; }) &&
+           std::all_of(mentions.begin(), mentions.end(),
+                       [](const Mention &one) { return one.is_only || one.is_qualifier; });
+}
+
+WalkFacts look_at_table(const Migration &migration) {
+    const pg::TableKind kind = pg::kind_of_table(migration.table_oid);
+    const Walk walk = walk_of_strategy(migration.batching_strategy);
+    pg::TableKey key;
+    const auto &leaves = pg::leaves_of(migration.table_oid, pg::current_arena());
+    return {.walk = walk,
+            .has_leaves = kind == pg::TableKind::partitioned || kind == pg::TableKind::parent,
+            .is_partitioned = kind == pg::TableKind::partitioned,
+            .has_key = kind != pg::TableKind::partitioned ||
+                       !find_key(migration.table_oid, walk, migration.cursor_columns, key),
+            .has_statement_triggers = pg::has_statement_triggers(migration.table_oid) ||
+                                      std::any_of(leaves.begin(), leaves.end(), pg::has_statement_triggers),
+            .names_only = names_only(migration),
+            .can_be_aimed = !migration.mentions.empty(),
+            .quarantines = migration.on_data_error == OnDataError::quarantine};
+}
+
+// Those of its keys that are within the bounds that a person gave, or nothing.
+std::optional<Range> range_of(const Migration &migration, const Part &part, const pg::TableKey &key) {
+    const auto whole = pg::find_whole_range(walked_table(migration, part), key, pg::current_arena());
+    if (!whole)
+        return std::nullopt;
+    const Range &given = migration.given;
+    const Range range = {given.min.empty() ? whole->min : given.min, given.max.empty() ? whole->max : given.max};
+    if (!pg::is_ordered(range.min, range.max, key))
+        return std::nullopt; // a given bound lies beyond all rows
+    return range;
+}
+
+std::int64_t estimated_rows_of(const Migration &migration, const Part &part, const pg::TableKey &key) {
+    const bool is_bounded = part.range && (!migration.given.min.empty() || !migration.given.max.empty());
+    const KeyWalk walk = pg::walk_of(walked_table(migration, part), key, condition_of(migration, part));
+    return pg::estimated_rows(walk, part.table_oid, is_bounded ? &*part.range : nullptr);
+}
+
+// One kind of walk over a table.
+Part describe_part(const Migration &migration, std::uint32_t table, const pg::TableKey &key, Text condition = {}) {
+    Part part;
+    part.table_oid = table;
+    part.table_name = pg::table_name(table);
+    part.walk = key.walk;
+    part.is_only = migration.walks_leaves || names_only(migration);
+    part.condition = condition;
+    part.cursor_columns = key.names;
+    part.cursor_types = key.type_names;
+    part.table_file = table_file_texts(pg::table_file(table), pg::current_arena());
+    part.range = range_of(migration, part, key);
+    part.total_rows = estimated_rows_of(migration, part, key);
+    return part;
+}
+
+// Rows without a key have no place in a walk over values. By the primary key they have.
+void add_nulls(const Migration &migration, std::uint32_t table, const pg::TableKey &values, Vector<Part> &parts) {
+    if (!values.may_be_null)
+        return;
+    const Text condition = null_condition(pg::walk_of({}, values), pg::current_arena());
+    if (!migration.with_nulls) {
+        if (pg::has_row({.table = walked_table(migration, parts.back()), .columns = {}, .scope = condition}))
+            pg::report(pg::Level::notice,
+                       pg::format("rows of %s without a value are left out", pg::table_name(table).data()),
+                       pg::format("There are rows where %s.", condition.data()),
+                       "They are handled with with_nulls => true.");
+        return;
+    }
+    pg::TableKey key;
+    pg::raise_if(find_key(table, Walk::keys, {}, key));
+    parts.push_back(describe_part(migration, table, key, condition));
+}
+
+void add_parts(const Migration &migration, std::uint32_t table, const pg::TableKey &key, Vector<Part> &parts) {
+    parts.push_back(describe_part(migration, table, key));
+    if (key.walk == Walk::values)
+        add_nulls(migration, table, key, parts);
+}
+
+void add_leaf(const Migration &migration, std::uint32_t leaf, Vector<Part> &parts) {
+    pg::TableKey key;
+    pg::raise_if(find_key(leaf, walk_of_strategy(migration.batching_strategy), migration.cursor_columns, key));
+    const std::size_t first = parts.size();
+    add_parts(migration, leaf, key, parts);
+    pg::check_privileges(command_of(migration, parts[first], key));
+}
+
+// Up to the last block that any table may have: rows may move behind the end while it is swept.
+Range whole_of_any_table() {
+    const auto ends = pg::make_array<Text>(pg::current_arena(), 2);
+    ends[0] = "(0,0)";
+    ends[1] = "(4294967294,65535)";
+    return {{&ends[0], 1}, {&ends[1], 1}};
+}
+
+} // namespace
+
+void choose_walk(Migration &migration, const pg::TableKey &key) {
+    const CommandFacts facts = check_command_text(command_of(migration, whole_table(migration), key));
+    migration.has_placeholders = facts.uses_parameters;
+    if (migration.mentions.empty())
+        note_mentions(migration);
+    const WalkChoice choice = choose_walk(facts, look_at_table(migration));
+    pg::raise_if(choice.refusal);
+    migration.walks_leaves = choice.walks_leaves;
+}
+
+Vector<Part> &plan_parts(const Migration &migration, const pg::TableKey &key, Arena arena) {
+    auto &parts = make<Vector<Part>>(arena);
+    if (!migration.walks_leaves)
+        add_parts(migration, migration.table_oid, key, parts);
+    else
+        for (const std::uint32_t leaf : pg::leaves_of(migration.table_oid, arena))
+            add_leaf(migration, leaf, parts);
+    return parts;
+}
+
+bool add_new_leaves(const Migration &migration) {
+    if (!migration.walks_leaves)
+        return false;
+    const Arena arena = pg::current_arena();
+    const auto &known = store::parts_of(migration.id, arena);
+    auto &fresh = make<Vector<Part>>(arena);
+    for (const std::uint32_t leaf : pg::leaves_of(migration.table_oid, arena))
+        if (std::none_of(known.begin(), known.end(), [&](const Part &part) { return part.table_oid == leaf; }))
+            add_leaf(migration, leaf, fresh);
+    if (fresh.empty())
+        return false;
+    // What was allowed for the leaves that there were may not be for these.
+    Migration now = migration;
+    choose_walk(now, key_of(fresh.front()));
+    for (Part &part : fresh) {
+        store::insert_part(migration.id, part);
+        const Text reason = pg::format("%s belongs to the table now", part.table_name.data());
+        store::record_event(migration, "attach", {.reason = reason}, name(migration.status));
+    }
+    return true;
+}
+
+bool add_sweeps(const Migration &migration) {
+    bool added = false;
+    for (const store::Swept &swept : store::swept_tables(migration.id, pg::current_arena())) {
+        if (swept.sweeps > 0 && swept.rows == 0)
+            continue;
+        if (swept.sweeps >= kMostSweeps)
+            pg::raise(Refusal{"55000", pg::format("table %s is changed faster than it is swept",
+                                                  pg::table_name(swept.table).data()),
+                              pg::format("The last of %d sweeps found %lld rows.", swept.sweeps,
+                                         static_cast<long long>(swept.rows)),
+                              "Let the application write rows that are done, then run bbm.retry()."});
+        pg::TableKey key;
+        pg::raise_if(find_key(swept.table, Walk::sweep, migration.cursor_columns, key));
+        Part part = describe_part(migration, swept.table, key);
+        part.range = whole_of_any_table();
+        store::insert_part(migration.id, part);
+        added = true;
+    }
+    return added;
+}
+
+} // namespace bbm

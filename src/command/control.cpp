@@ -121,7 +121,7 @@ int retry(std::int64_t id, Text reason) {
         refuse_transition(migration, MigrationEvent::retry, hint);
     if (step.kind == Step::Kind::moves) {
         store::change_status(migration, MigrationEvent::retry, step.to, {reason, nullptr});
-        store::forget_table_files(id);
+        store::forget_state_of_tables(id);
     }
     pg::start_scheduler_at_commit();
     const int put_back = store::put_back_failed(id, reason.empty() ? Text("retry") : reason);

@@ -40,6 +40,7 @@ struct CommandFacts {
     bool repeating_overwrites = false; // but then undoes what others have assigned to the row's columns meanwhile
     Text repeatable_because = {};
     Text why_not_repeatable = {};
+    Key used_columns = {}; // of the table: name, type, name, type ...
 };
 
 // Nothing to refuse, or the reason with what to do instead.

@@ -80,6 +80,7 @@ struct Migration {
     Text scope_to;
     std::span<const int> mentions;       // packed; none: the statement cannot be given another name of the table
     std::span<const int> scope_mentions; // packed
+    Key used_columns;                    // of the table by the statement: name, type, name, type ...; empty: not known
     Text batching_strategy;
     Key cursor_columns; // their names, as they are for all parts
     Range given;        // batch_min_value and batch_max_value; empty where they were not given

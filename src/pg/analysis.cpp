@@ -5,6 +5,7 @@
 #include "pg/flow.hpp"
 #include "pg/repeatable.hpp"
 #include "pg/report.hpp"
+#include "pg/used_columns.hpp"
 
 #include <cstring>
 
@@ -54,6 +55,15 @@ void judge(const Watch &watch, const Query *query) {
     watch.facts->why_not_repeatable = copy(verdict.why_not, watch.keep);
 }
 
+void note_columns(const Watch &watch, const Query *query) {
+    const RangeCommand &command = *watch.command;
+    const Key used = used_columns(query, command.table);
+    if (watch.facts != nullptr)
+        watch.facts->used_columns = copy(used, watch.keep);
+    else
+        check_used_columns(command.used_columns, used, command.key.names, command.table);
+}
+
 void on_watched(Watch &watch, Query *query) {
     ++watch.times;
     // EXPLAIN: the statement inside comes by on its own when it is explained.
@@ -67,6 +77,7 @@ void on_watched(Watch &watch, Query *query) {
         judge(watch, query);
     if (!watch.command->has_placeholders)
         restrict_to_range(watch, target);
+    note_columns(watch, query);
 }
 
 bool is_text_of(const Watch *watch, const char *text) {

@@ -200,7 +200,8 @@ void prepare_command(const RangeCommand &command) {
                         copy(command.key, arena),
                         copy(command.scope, arena),
                         copy(command.known_as, arena),
-                        command.has_placeholders};
+                        command.has_placeholders,
+                        copy(command.used_columns, arena)};
     prepared.watch = {text_of(kPlain, command, arena), &prepared.command};
     watch_prepared(&prepared.watch);
     SPI_connect();

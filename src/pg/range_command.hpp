@@ -17,6 +17,7 @@ struct RangeCommand {
     Text scope;                    // a condition over the table's columns; empty for none
     Text known_as = {};            // what scope calls the table, quoted; empty: as it is called
     bool has_placeholders = false; // the text restricts itself with $1 and $2
+    Key used_columns = {};         // that it used when it was queued, and their types; empty: not known
     Text search_path = {};         // for inspect() and explain(); empty for the current one
 };
 

@@ -15,17 +15,17 @@ namespace {
     "batch_size, sub_batch_size, max_batch_size, row_cost_us, owner_oid, owner_name, search_path, next_job_at, "       \
     "home_system, home_database, batch_size_given, table_root, on_hold_until, hold_reason, on_data_error, "            \
     "generation, is_current, recent_jobs, bounds_attempts, given_min, given_max, walks_leaves, "                       \
-    "known_as, mentions, scope_mentions, with_nulls"
+    "known_as, mentions, scope_mentions, with_nulls, used_columns"
 
 pg::Statement insert_statement = {
     "INSERT INTO bbm.migration (job_class_name, table_oid, table_name, column_name, job_arguments, status, statement,"
     " has_placeholders, scope_to, operation_name, batching_strategy, cursor_columns, workers, total_rows, job_interval,"
     " pause, batch_size, sub_batch_size, max_batch_size, priority, owner_oid, owner_name, search_path, home_system,"
     " home_database, batch_size_given, table_root, on_data_error, generation, given_min, given_max, walks_leaves,"
-    " known_as, mentions, scope_mentions, with_nulls, active_since, finished_at)"
+    " known_as, mentions, scope_mentions, with_nulls, used_columns, active_since, finished_at)"
     " VALUES ($1, $2::pg_catalog.oid, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14,"
     " $15 * interval '1 microsecond', $16 * interval '1 microsecond', $17, $18, $19, $20, $21::pg_catalog.oid, $22,"
-    " $23, $24, $25::pg_catalog.oid, $26, $27::pg_catalog.oid, $28, $29, $30, $31, $32, $33, $34, $35, $36,"
+    " $23, $24, $25::pg_catalog.oid, $26, $27::pg_catalog.oid, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37,"
     " CASE WHEN $6 = 'active' THEN pg_catalog.now() END, CASE WHEN $6 = 'finished' THEN pg_catalog.now() END)"
     " ON CONFLICT (job_class_name, table_oid, column_name, job_arguments) WHERE is_current DO NOTHING RETURNING id"};
 
@@ -80,6 +80,10 @@ pg::Statement more_jobs_statement = {"UPDATE bbm.migration SET recent_jobs = rec
 pg::Statement more_rows_statement = {
     "UPDATE bbm.migration SET rows_affected = rows_affected + $2 WHERE id = $1"};
 pg::Statement table_name_statement = {"UPDATE bbm.migration SET table_name = $2 WHERE id = $1"};
+pg::Statement columns_statement = {"UPDATE bbm.migration SET used_columns = $2 WHERE id = $1"};
+pg::Statement forget_statement = {
+    "WITH files AS (UPDATE bbm.part SET table_file = NULL WHERE migration_id = $1 AND table_file IS NOT NULL)"
+    " UPDATE bbm.migration SET used_columns = NULL WHERE id = $1 AND used_columns IS NOT NULL"};
 pg::Statement root_statement = {"UPDATE bbm.migration SET table_root = $2::pg_catalog.oid WHERE id = $1"};
 pg::Statement retire_statement = {"UPDATE bbm.migration SET is_current = false WHERE id = $1"};
 pg::Statement copy_statement = {
@@ -150,6 +154,7 @@ Migration read_migration(const pg::Row &row, Arena arena) {
     m.mentions = row.integers(39, arena);
     m.scope_mentions = row.integers(40, arena);
     m.with_nulls = row.boolean(41);
+    m.used_columns = row.key(42, arena);
     return m;
 }
 
@@ -216,7 +221,8 @@ std::int64_t insert_migration(const NewMigration &fresh) {
                pg::text(m.known_as),
                pg::integers(m.mentions),
                pg::integers(m.scope_mentions),
-               pg::boolean(m.with_nulls)},
+               pg::boolean(m.with_nulls),
+               pg::key(m.used_columns)},
               [&](pg::Row row) { id = row.integer(1); });
     if (id == 0)
         return 0;
@@ -307,6 +313,12 @@ void count_job(std::int64_t id) { pg::execute(more_jobs_statement, {pg::integer(
 void count_rows(std::int64_t id, std::int64_t rows_affected) {
     pg::execute(more_rows_statement, {pg::integer(id), pg::integer(rows_affected)});
 }
+
+void set_used_columns(std::int64_t id, Key used_columns) {
+    pg::execute(columns_statement, {pg::integer(id), pg::key(used_columns)});
+}
+
+void forget_state_of_tables(std::int64_t id) { pg::execute(forget_statement, {pg::integer(id)}); }
 
 void set_table_name(const Migration &migration, Text table_name) {
     pg::execute(table_name_statement, {pg::integer(migration.id), pg::text(table_name)});

@@ -69,6 +69,9 @@ bool was_held_lately(std::int64_t id, Text indicator, Micros ago);
 void set_bounds_attempts(std::int64_t id, int attempts);
 void count_job(std::int64_t id); // one that was not cut at the frontier: the rest of a split
 void count_rows(std::int64_t id, std::int64_t rows_affected); // that a person ran by hand
+void set_used_columns(std::int64_t id, Key used_columns);
+// A person has looked at the table's columns and files: the next claim takes them as they are.
+void forget_state_of_tables(std::int64_t id);
 void set_table_name(const Migration &migration, Text table_name);
 void set_table_root(std::int64_t id, std::uint32_t root);
 // Makes it history, so that a new generation may take its place.

@@ -27,8 +27,6 @@ pg::Statement swept_statement = {
 pg::Statement frontier_statement = {"UPDATE bbm.part SET frontier = $2, is_cut = $3 WHERE id = $1"};
 pg::Statement cut_statement = {"UPDATE bbm.part SET is_cut = true WHERE id = $1"};
 pg::Statement file_statement = {"UPDATE bbm.part SET table_file = $2 WHERE id = $1"};
-pg::Statement forget_statement = {
-    "UPDATE bbm.part SET table_file = NULL WHERE migration_id = $1 AND table_file IS NOT NULL"};
 pg::Statement name_statement = {"UPDATE bbm.part SET table_name = $2 WHERE id = $1"};
 
 Part read_part(const pg::Row &row, Arena arena) {
@@ -99,8 +97,6 @@ void mark_cut(std::int64_t id) { pg::execute(cut_statement, {pg::integer(id)}); 
 void set_table_file(std::int64_t id, Key table_file) {
     pg::execute(file_statement, {pg::integer(id), pg::key(table_file)});
 }
-
-void forget_table_files(std::int64_t migration_id) { pg::execute(forget_statement, {pg::integer(migration_id)}); }
 
 void set_table_name(const Part &part, Text table_name) {
     pg::execute(name_statement, {pg::integer(part.id), pg::text(table_name)});

@@ -28,8 +28,6 @@ Vector<Swept> &swept_tables(std::int64_t migration_id, Arena arena);
 void set_frontier(const Part &part, Key frontier);
 void mark_cut(std::int64_t id);
 void set_table_file(std::int64_t id, Key table_file);
-// A person has looked at them: the next claim takes them as they are.
-void forget_table_files(std::int64_t migration_id);
 void set_table_name(const Part &part, Text table_name);
 
 } // namespace bbm::store

@@ -84,8 +84,16 @@ void follow_file(const Migration &migration, Part &part) {
                             name(migration.status));
 }
 
+// A person has looked at them: from now on they are to stay as they are.
+void remember_columns(Migration &migration, const pg::RangeCommand &command) {
+    CommandFacts facts;
+    pg::inspect(command, facts);
+    migration.used_columns = facts.used_columns;
+    store::set_used_columns(migration.id, migration.used_columns);
+}
+
 // The key may have changed since the migration was queued; then it is refused here and the migration fails.
-void prepare(const Migration &migration, Part &part) {
+void prepare(Migration &migration, Part &part) {
     const bool filters = search_for_bounds(migration).filters;
     if (is_fresh(part, filters))
         return;
@@ -97,7 +105,12 @@ void prepare(const Migration &migration, Part &part) {
     aimed.filters_bounds = filters;
     if (filters)
         pg::prepare_key_queries(aimed.bounds, table, key, condition_of(migration, part));
-    pg::prepare_command(command_of(migration, part, key));
+    pg::RangeCommand command = command_of(migration, part, key);
+    if (migration.used_columns.empty()) {
+        remember_columns(migration, command);
+        command.used_columns = migration.used_columns;
+    }
+    pg::prepare_command(command);
     keep_names(migration, part);
     aimed.file = pg::file_number(part.table_oid);
     aimed.part = part.id;
@@ -139,7 +152,7 @@ void follow_rename(Migration &migration) {
     migration.table_name = now;
 }
 
-Aim aim_at(const Migration &migration, Part &part) {
+Aim aim_at(Migration &migration, Part &part) {
     if (!pg::try_lock_table(part.table_oid))
         return Aim::locked;
     const Text name = name_now(migration, part.table_oid, part.table_name);

@@ -24,7 +24,7 @@ void follow_rename(Migration &migration);
 
 // In the owner's transaction. Locks the part's table as DML does, without waiting, and brings `part` up to date. Raises
 // where the table is not what it was: gone, emptied, with another key.
-Aim aim_at(const Migration &migration, Part &part);
+Aim aim_at(Migration &migration, Part &part);
 
 const pg::KeyQueries &keys_of_aim();   // all rows, for sub-batches
 const pg::KeyQueries &bounds_of_aim(); // the rows that the filter lets pass, for jobs

@@ -131,7 +131,7 @@ Claim close_part(const Migration &migration, const Part &part) {
 }
 
 // Nothing, if the part may be worked on.
-std::optional<Claim> aim(const Migration &migration, Part &part) {
+std::optional<Claim> aim(Migration &migration, Part &part) {
     switch (aim_at(migration, part)) {
     case Aim::locked:
         return rest_for(kTableRetry);
@@ -145,7 +145,7 @@ std::optional<Claim> aim(const Migration &migration, Part &part) {
 
 // The lock first, then the row: what was read before the lock was ours may be old.
 Claim start(const ClaimRequest &request, Job job, Arena arena) {
-    const Migration &migration = request.migration;
+    Migration &migration = request.migration;
     auto part = store::load_part(job.part_id, arena);
     if (const auto obstacle = aim(migration, *part))
         return *obstacle;
@@ -245,7 +245,7 @@ Claim end_of_work(const ClaimRequest &request, const OpenJobs &open, Arena arena
 }
 
 Claim claim_new_job(const ClaimRequest &request, const OpenJobs &open, Arena arena) {
-    const Migration &migration = request.migration;
+    Migration &migration = request.migration;
     auto part = store::next_uncut_part(migration.id, arena);
     if (!part)
         return end_of_work(request, open, arena);

@@ -27,7 +27,7 @@ struct Claim {
 bool lock_for_claim(Migration &migration, Claim &refused, Arena arena);
 
 struct ClaimRequest {
-    const Migration &migration; // as it is now
+    Migration &migration; // as it is now
     const Session &session;
     bool &is_looking; // true while the bounds of a job are looked for: a time-out then is theirs
 };

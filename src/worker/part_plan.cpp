@@ -167,6 +167,7 @@ Range whole_of_any_table() {
 void choose_walk(Migration &migration, const pg::TableKey &key) {
     const CommandFacts facts = check_command_text(command_of(migration, whole_table(migration), key));
     migration.has_placeholders = facts.uses_parameters;
+    migration.used_columns = facts.used_columns;
     if (migration.mentions.empty())
         note_mentions(migration);
     const WalkChoice choice = choose_walk(facts, look_at_table(migration));

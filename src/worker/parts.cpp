@@ -127,7 +127,8 @@ pg::RangeCommand command_of(const Migration &migration, const Part &part, const 
             .key = key,
             .scope = condition_of(migration, part),
             .known_as = is_renamed(migration, part) ? migration.known_as : Text(),
-            .has_placeholders = migration.has_placeholders};
+            .has_placeholders = migration.has_placeholders,
+            .used_columns = migration.used_columns};
 }
 
 } // namespace bbm

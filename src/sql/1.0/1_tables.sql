@@ -64,6 +64,7 @@ CREATE TABLE bbm.migration (
     scope_to         text,
     known_as         text NOT NULL,
     mentions         integer[],
+    used_columns     text[],
     scope_mentions   integer[],
     operation_name   text NOT NULL,
     -- the walk
@@ -242,6 +243,7 @@ COMMENT ON COLUMN bbm.migration.recent_jobs IS 'jobs that were cut since it beca
 COMMENT ON COLUMN bbm.migration.bounds_attempts IS 'ranges that could not be found in time; each halves the batch, after 3 the filter is left out of the search';
 COMMENT ON COLUMN bbm.migration.keys_planned IS 'batch sizes of the jobs that succeeded: how far it is where the key has no arithmetic';
 COMMENT ON COLUMN bbm.migration.walks_leaves IS 'each of its partitions or children by itself, and not the table as a whole';
+COMMENT ON COLUMN bbm.migration.used_columns IS 'columns of the table that the command uses, and their types (name, type, name, type ...); should one change, the migration stops';
 COMMENT ON COLUMN bbm.migration.workers IS 'processes that work on it at once, at the most';
 COMMENT ON COLUMN bbm.part.walk IS 'keys: by a unique key; values: by distinct values; blocks: by ctid; sweep: what the blocks have left, at once';
 COMMENT ON COLUMN bbm.part.is_only IS 'the rows of this table alone, not those of its children';

@@ -408,6 +408,55 @@ SELECT "a", "b", "c" FROM keys.p_down WHERE ("a", "b", "c") OPERATOR(pg_catalog.
 AND ("a", "b", "c") OPERATOR(pg_catalog.<=) ($4::pg_catalog.int4, $5::pg_catalog.text, $6::pg_catalog.date)
 ORDER BY "a" USING OPERATOR(pg_catalog.<) NULLS FIRST, "b" USING OPERATOR(pg_catalog.<) NULLS FIRST, "c" USING OPERATOR(pg_catalog.<) OFFSET $7 LIMIT 1;
 EXPLAIN (COSTS OFF) EXECUTE bounds (0, 'a', '2024-01-01', 1, 'b', '2024-01-01', 10);
+-- The next distinct values: from each the index leads to the next one.
+CREATE TABLE p_values (a int, n int NOT NULL DEFAULT 0);
+INSERT INTO p_values SELECT g % 100 FROM generate_series(1, 20000) AS g;
+CREATE INDEX ON p_values (a);
+ANALYZE p_values;
+PREPARE distinct_values (int, int, bigint) AS
+WITH RECURSIVE "bbm steps" (k1, step) AS (
+    (SELECT *, 0::pg_catalog.int8 FROM (SELECT "a" FROM keys.p_values WHERE ("a") OPERATOR(pg_catalog.>=) ($1::integer) AND ("a") OPERATOR(pg_catalog.<=) ($2::integer)
+     ORDER BY "a" USING OPERATOR(pg_catalog.<)) AS key LIMIT 1)
+    UNION ALL SELECT next.*, "bbm steps".step OPERATOR(pg_catalog.+) 1::pg_catalog.int8
+    FROM "bbm steps", LATERAL (SELECT "a" FROM keys.p_values WHERE ("a") OPERATOR(pg_catalog.>) ("bbm steps".k1) AND ("a") OPERATOR(pg_catalog.<=) ($2::integer)
+                               ORDER BY "a" USING OPERATOR(pg_catalog.<) LIMIT 1) AS next WHERE "bbm steps".step OPERATOR(pg_catalog.<) $3)
+SELECT * FROM (SELECT k1 FROM "bbm steps" WHERE step OPERATOR(pg_catalog.=) 0) AS first LEFT JOIN (SELECT k1 FROM "bbm steps" WHERE step OPERATOR(pg_catalog.=) $3) AS last ON true;
+EXECUTE distinct_values (0, 99, 9);
+EXECUTE distinct_values (95, 99, 9);
+EXECUTE distinct_values (100, 200, 9);
+EXPLAIN (COSTS OFF) EXECUTE distinct_values (0, 99, 10);
+RESET enable_seqscan;
+RESET enable_bitmapscan;
+RESET enable_sort;
+-- A range of blocks reads these blocks.
+PREPARE blocks (tid, tid) AS DELETE FROM keys.p_values WHERE ("ctid") OPERATOR(pg_catalog.>=) ($1::tid) AND ("ctid") OPERATOR(pg_catalog.<=) ($2::tid);
+EXPLAIN (COSTS OFF) EXECUTE blocks ('(0,0)', '(3,65535)');
+-- A foreign server is asked for the order and for as many rows as are needed, and does the work.
+CREATE EXTENSION IF NOT EXISTS postgres_fdw;
+CREATE SERVER keys_elsewhere FOREIGN DATA WRAPPER postgres_fdw;
+CREATE USER MAPPING FOR CURRENT_USER SERVER keys_elsewhere;
+CREATE FOREIGN TABLE p_foreign (a int NOT NULL, b text COLLATE "C" NOT NULL, n int NOT NULL) SERVER keys_elsewhere;
+SET enable_seqscan = off;
+SET enable_bitmapscan = off;
+SET enable_sort = off;
+SET enable_async_append = off;
+PREPARE elsewhere (text, text, bigint) AS
+SELECT * FROM (SELECT "b" FROM keys.p_foreign WHERE ("b" COLLATE pg_catalog."C") OPERATOR(pg_catalog.>) ($1::pg_catalog.text) AND ("b" COLLATE pg_catalog."C") OPERATOR(pg_catalog.<=) ($2::pg_catalog.text)
+    ORDER BY "b" COLLATE pg_catalog."C" USING OPERATOR(pg_catalog.<) LIMIT 1) AS first
+LEFT JOIN (SELECT "b" FROM keys.p_foreign WHERE ("b" COLLATE pg_catalog."C") OPERATOR(pg_catalog.>) ($1::pg_catalog.text) AND ("b" COLLATE pg_catalog."C") OPERATOR(pg_catalog.<=) ($2::pg_catalog.text)
+    ORDER BY "b" COLLATE pg_catalog."C" USING OPERATOR(pg_catalog.<) OFFSET $3 LIMIT 1) AS last ON true;
+EXPLAIN (VERBOSE, COSTS OFF) EXECUTE elsewhere ('a', 'b', 10);
+-- Of several columns: an arm of the range, and all of them.
+PREPARE arm (int, text, int, text, bigint) AS
+SELECT "a", "b" FROM keys.p_foreign WHERE "a" OPERATOR(pg_catalog.>=) $1::integer AND "a" OPERATOR(pg_catalog.<=) $3::integer
+AND "a" OPERATOR(pg_catalog.=) CASE WHEN $1::integer OPERATOR(pg_catalog.<) $3::integer THEN $1::integer END AND "b" COLLATE pg_catalog."C" OPERATOR(pg_catalog.>) $2::pg_catalog.text
+ORDER BY "a" USING OPERATOR(pg_catalog.<), "b" COLLATE pg_catalog."C" USING OPERATOR(pg_catalog.<) LIMIT $5 OPERATOR(pg_catalog.+) 1;
+EXPLAIN (VERBOSE, COSTS OFF) EXECUTE arm (1, 'a', 2, 'b', 10);
+PREPARE arms (int, text, int, text) AS UPDATE keys.p_foreign SET n = n + 1 WHERE
+   (("a" OPERATOR(pg_catalog.=) CASE WHEN $1::integer OPERATOR(pg_catalog.<) $3::integer THEN $1::integer END AND "b" COLLATE pg_catalog."C" OPERATOR(pg_catalog.>=) $2::pg_catalog.text)
+ OR ("a" OPERATOR(pg_catalog.>) $1::integer AND "a" OPERATOR(pg_catalog.<) $3::integer)
+ OR ("a" OPERATOR(pg_catalog.=) CASE WHEN $1::integer OPERATOR(pg_catalog.<) $3::integer THEN $3::integer END AND "b" COLLATE pg_catalog."C" OPERATOR(pg_catalog.<=) $4::pg_catalog.text));
+EXPLAIN (VERBOSE, COSTS OFF) EXECUTE arms (1, 'a', 2, 'b');
 RESET ALL;
 SET client_min_messages = warning;
 DROP SCHEMA keys CASCADE;

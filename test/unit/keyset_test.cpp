@@ -157,16 +157,20 @@ TEST(keyset, next_range_of_mixed_columns) {
         hint + first + one_differs + R"( THEN $4::text END AND "b" OPERATOR(pg_catalog.>) $5::int)",
         hint + first + two_differ + R"( THEN $4::text END AND "b" OPERATOR(pg_catalog.=) $5::int AND "c" OPERATOR(pg_catalog.<=) $6::int)",
     };
-    std::string keys = "SELECT * FROM (";
-    for (const std::string &arm : arms)
-        keys += (&arm == arms ? "(" : ") UNION ALL (") + std::string(R"(SELECT "a", "b", "c" FROM t WHERE )") + arm +
-                " AND (s\n)" +
-                R"( ORDER BY "a" COLLATE x USING OPERATOR(pg_catalog.<), "b" USING OPERATOR(pg_catalog.>), "c" USING OPERATOR(pg_catalog.<))";
-    keys += ")) AS keys";
+    const auto keys = [&](const std::string &limit) {
+        std::string out = "SELECT * FROM (";
+        for (const std::string &arm : arms)
+            out += (&arm == arms ? "(" : ") UNION ALL (") + std::string(R"(SELECT "a", "b", "c" FROM t WHERE )") + arm +
+                   " AND (s\n)" +
+                   R"( ORDER BY "a" COLLATE x USING OPERATOR(pg_catalog.<), "b" USING OPERATOR(pg_catalog.>))" +
+                   R"(, "c" USING OPERATOR(pg_catalog.<) LIMIT )" + limit;
+        return out + ")) AS keys";
+    };
     HeapArena heap;
     const KeyWalk walk = {.table = "t", .columns = collations, .scope = "s"};
     EXPECT_EQ(next_range_query(walk, LowerBound::exclusive, heap.arena()),
-              "SELECT * FROM (" + keys + " LIMIT 1) AS first LEFT JOIN (" + keys + " OFFSET $7 LIMIT 1) AS last ON true");
+              "SELECT * FROM (" + keys("1") + " LIMIT 1) AS first LEFT JOIN (" + keys("$7 OPERATOR(pg_catalog.+) 1") +
+                  " OFFSET $7 LIMIT 1) AS last ON true");
 }
 
 // The lower bound is a key of the range only where the range says so, the upper one always.
@@ -316,6 +320,109 @@ TEST(keyset, keys_of_all_or_of_a_range) {
     }
 }
 
+WalkColumn nullable(WalkColumn column) {
+    column.may_be_null = true;
+    return column;
+}
+
+// One look into the index for each value: from one to the next.
+TEST(keyset, next_values) {
+    const std::vector<WalkColumn> columns = {column("step", "integer"), nullable(column("b", "text"))};
+    const KeyWalk walk = {.table = "t", .columns = columns, .scope = "s", .walk = Walk::values};
+    const std::string keys = R"(SELECT "step", "b" FROM t WHERE )";
+    const std::string up_to = R"( AND ("step", "b") OPERATOR(pg_catalog.<=) ($3::integer, $4::text) AND "b" IS NOT NULL AND (s)"
+                              "\n)"
+                              R"( ORDER BY "step" USING OPERATOR(pg_catalog.<), "b" USING OPERATOR(pg_catalog.<))";
+    HeapArena heap;
+    EXPECT_EQ(next_range_query(walk, LowerBound::exclusive, heap.arena()),
+              R"(WITH RECURSIVE "bbm steps" (k1, k2, step) AS ((SELECT *, 0::pg_catalog.int8 FROM ()" + keys +
+                  R"(("step", "b") OPERATOR(pg_catalog.>) ($1::integer, $2::text))" + up_to +
+                  R"() AS key LIMIT 1) UNION ALL SELECT next.*, "bbm steps".step OPERATOR(pg_catalog.+) 1::pg_catalog.int8)"
+                  R"( FROM "bbm steps", LATERAL ()" +
+                  keys + R"(("step", "b") OPERATOR(pg_catalog.>) ("bbm steps".k1, "bbm steps".k2))" + up_to +
+                  R"( LIMIT 1) AS next WHERE "bbm steps".step OPERATOR(pg_catalog.<) $5))"
+                  R"( SELECT * FROM (SELECT k1, k2 FROM "bbm steps" WHERE step OPERATOR(pg_catalog.=) 0) AS first)"
+                  R"( LEFT JOIN (SELECT k1, k2 FROM "bbm steps" WHERE step OPERATOR(pg_catalog.=) $5) AS last ON true)");
+    const Text from = next_range_query(walk, LowerBound::inclusive, heap.arena());
+    EXPECT_NE(from.find(R"(OPERATOR(pg_catalog.>=) ($1::integer, $2::text))"), Text::npos) << from;
+    EXPECT_NE(from.find(R"(OPERATOR(pg_catalog.>) ("bbm steps".k1, "bbm steps".k2))"), Text::npos) << from;
+}
+
+// From a value of mixed columns, too, the next one is found arm by arm; the bounds are compared as they are there.
+TEST(keyset, next_values_of_mixed_columns) {
+    const std::vector<WalkColumn> columns = {column("a", "int"), descending(column("b", "int"))};
+    KeyWalk walk = over(columns);
+    walk.walk = Walk::values;
+    HeapArena heap;
+    const Text query = next_range_query(walk, LowerBound::inclusive, heap.arena());
+    for (const Text part :
+         {Text(R"(CASE WHEN "bbm steps".k1 OPERATOR(pg_catalog.<) $3::int THEN "bbm steps".k1 END AND "b" OPERATOR(pg_catalog.<) "bbm steps".k2 ORDER BY)"),
+          Text(R"(CASE WHEN "bbm steps".k1 OPERATOR(pg_catalog.<) $3::int THEN $3::int END AND "b" OPERATOR(pg_catalog.>=) $4::int ORDER BY)"),
+          Text(R"(CASE WHEN $1::int OPERATOR(pg_catalog.<) $3::int THEN $1::int END AND "b" OPERATOR(pg_catalog.<=) $2::int ORDER BY)")})
+        EXPECT_NE(query.find(part), Text::npos) << part << "\n" << query;
+}
+
+// A comparison of rows is true as soon as the first columns decide it, whatever is in the others.
+TEST(keyset, rows_with_a_null_are_in_no_range) {
+    const std::vector<WalkColumn> all = {nullable(column("a", "int")), nullable(column("b", "int")), column("c", "int")};
+    const std::vector<WalkColumn> mixed = {column("a", "int"), nullable(descending(column("b", "int")))};
+    const std::vector<WalkColumn> one = {nullable(column("a", "int"))};
+    const KeyWalk walk = {.table = "t", .columns = all, .walk = Walk::values};
+    HeapArena heap;
+    EXPECT_EQ(range_condition(walk, heap.arena()),
+              R"(("a", "b", "c") OPERATOR(pg_catalog.>=) ($1::int, $2::int, $3::int))"
+              R"( AND ("a", "b", "c") OPERATOR(pg_catalog.<=) ($4::int, $5::int, $6::int) AND "b" IS NOT NULL)");
+    EXPECT_EQ(range_condition(over(one), heap.arena()),
+              R"(("a") OPERATOR(pg_catalog.>=) ($1::int) AND ("a") OPERATOR(pg_catalog.<=) ($2::int))");
+    EXPECT_NE(range_condition(over(mixed), heap.arena())
+                  .find(R"(("a" OPERATOR(pg_catalog.>) $1::int AND "a" OPERATOR(pg_catalog.<) $3::int AND "b" IS NOT NULL))"),
+              Text::npos);
+    const std::string not_null = R"( WHERE "a" IS NOT NULL AND "b" IS NOT NULL ORDER BY)";
+    const Text whole = whole_range_query(walk, heap.arena());
+    EXPECT_NE(whole.find(not_null), whole.rfind(not_null)) << whole;
+    EXPECT_EQ(keys_query(walk, "", nullptr, heap.arena()),
+              R"(SELECT  FROM t WHERE true AND "a" IS NOT NULL AND "b" IS NOT NULL)");
+    EXPECT_EQ(null_condition(walk, heap.arena()), R"("a" IS NULL OR "b" IS NULL)");
+    EXPECT_EQ(null_condition(over(one), heap.arena()), R"("a" IS NULL)");
+    EXPECT_EQ(null_condition(kTwoColumns, heap.arena()), "");
+}
+
+TEST(keyset, a_parent_is_walked_without_its_children) {
+    KeyWalk walk = over(kMixed);
+    walk.is_only = true;
+    const Text one[] = {"1", "2", "3"};
+    const Range range = {one, one};
+    HeapArena heap;
+    for (const Text query : {next_range_query(walk, LowerBound::inclusive, heap.arena()), whole_range_query(walk, heap.arena()),
+                             keys_query(walk, "", &range, heap.arena())}) {
+        EXPECT_NE(query.find(" FROM ONLY t "), Text::npos) << query;
+        EXPECT_EQ(query.find(" FROM t "), Text::npos) << query;
+    }
+    walk.walk = Walk::values;
+    const Text query = next_range_query(walk, LowerBound::inclusive, heap.arena());
+    EXPECT_EQ(query.find(" FROM t "), Text::npos) << query;
+}
+
+// One operator or not: a foreign server gets no comparison of rows.
+TEST(keyset, foreign_servers_compare_column_by_column) {
+    const std::vector<WalkColumn> columns = {column("a", "int"), column("b", "int")};
+    KeyWalk walk = over(columns), single = kOneColumn;
+    walk.compares_rows = single.compares_rows = false;
+    HeapArena heap;
+    const Text condition = range_condition(walk, heap.arena());
+    EXPECT_EQ(condition.find(R"(("a", "b"))"), Text::npos) << condition;
+    EXPECT_NE(condition.find(R"("b" OPERATOR(pg_catalog.>=) $2::int)"), Text::npos) << condition;
+    EXPECT_EQ(range_condition(single, heap.arena()), range_condition(kOneColumn, heap.arena()));
+}
+
+TEST(keyset, range_of_blocks) {
+    const std::vector<WalkColumn> place = {column("ctid", "tid")};
+    const KeyWalk walk = {.table = "t", .columns = place, .walk = Walk::blocks};
+    HeapArena heap;
+    EXPECT_EQ(range_condition(walk, heap.arena()),
+              R"(("ctid") OPERATOR(pg_catalog.>=) ($1::tid) AND ("ctid") OPERATOR(pg_catalog.<=) ($2::tid))");
+}
+
 TEST(keyset, the_text_lives_in_the_arena) {
     HeapArena heap;
     std::string expected;
@@ -343,6 +450,10 @@ TEST(keyset, survives_every_failing_allocation) {
     EXPECT_GE(
         sweep_out_of_memory([](Arena arena) { (void)next_range_query(over(kMixed), LowerBound::exclusive, arena); }),
         3);
+    KeyWalk values = kTwoColumns;
+    values.walk = Walk::values;
+    EXPECT_GE(sweep_out_of_memory([&](Arena arena) { (void)next_range_query(values, LowerBound::inclusive, arena); }),
+              3);
     EXPECT_GE(sweep_out_of_memory([](Arena arena) { (void)whole_range_query(kTwoColumns, arena); }), 3);
     EXPECT_GE(sweep_out_of_memory([](Arena arena) { (void)range_condition(over(kMixed), arena); }), 3);
 }

@@ -63,6 +63,7 @@ struct Part {
     std::optional<Range> range; // nothing: it had no rows
     Key frontier;               // the end of the last job that was cut; empty before the first
     std::int64_t total_rows = -1; // an estimate; negative when unknown
+    bool is_detached = false;     // it was a leaf once
 };
 
 struct Migration {

@@ -9,7 +9,7 @@ namespace {
 
 #define BBM_PART_COLUMNS                                                                                               \
     "id, table_oid, table_name, walk, is_only, condition, cursor_columns, cursor_types, table_file, min_cursor, "      \
-    "max_cursor, frontier, coalesce(total_rows, -1)"
+    "max_cursor, frontier, coalesce(total_rows, -1), is_detached"
 
 pg::Statement insert_statement = {
     "INSERT INTO bbm.part (migration_id, table_oid, table_name, walk, is_only, condition, cursor_columns, cursor_types,"
@@ -25,6 +25,7 @@ pg::Statement swept_statement = {
     " FROM bbm.part AS b LEFT JOIN bbm.part AS s ON s.migration_id = b.migration_id AND s.table_oid = b.table_oid"
     " AND s.walk = 'sweep' WHERE b.migration_id = $1 AND b.walk = 'blocks' GROUP BY b.table_oid"};
 pg::Statement frontier_statement = {"UPDATE bbm.part SET frontier = $2, is_cut = $3 WHERE id = $1"};
+pg::Statement detach_statement = {"UPDATE bbm.part SET is_detached = true WHERE id = $1"};
 pg::Statement cut_statement = {"UPDATE bbm.part SET is_cut = true WHERE id = $1"};
 pg::Statement file_statement = {"UPDATE bbm.part SET table_file = $2 WHERE id = $1"};
 pg::Statement name_statement = {"UPDATE bbm.part SET table_name = $2 WHERE id = $1"};
@@ -44,6 +45,7 @@ Part read_part(const pg::Row &row, Arena arena) {
         part.range = Range{row.key(10, arena), row.key(11, arena)};
     part.frontier = row.key(12, arena);
     part.total_rows = row.integer(13);
+    part.is_detached = row.boolean(14);
     return part;
 }
 
@@ -92,6 +94,7 @@ void set_frontier(const Part &part, Key frontier) {
     pg::execute(frontier_statement, {pg::integer(part.id), pg::key(frontier), pg::boolean(is_cut)});
 }
 
+void mark_detached(std::int64_t id) { pg::execute(detach_statement, {pg::integer(id)}); }
 void mark_cut(std::int64_t id) { pg::execute(cut_statement, {pg::integer(id)}); }
 
 void set_table_file(std::int64_t id, Key table_file) {

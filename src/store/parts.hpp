@@ -27,6 +27,7 @@ Vector<Swept> &swept_tables(std::int64_t migration_id, Arena arena);
 // The end of a new job. At the end of the range no more is cut.
 void set_frontier(const Part &part, Key frontier);
 void mark_cut(std::int64_t id);
+void mark_detached(std::int64_t id);
 void set_table_file(std::int64_t id, Key table_file);
 void set_table_name(const Part &part, Text table_name);
 

@@ -154,6 +154,18 @@ void add_leaf(const Migration &migration, std::uint32_t leaf, Vector<Part> &part
     pg::check_privileges(command_of(migration, parts[first], key));
 }
 
+// They were done to their end: their rows were the table's when the migration was queued.
+void tell_of_detached(const Migration &migration, const Vector<Part> &known, const Vector<std::uint32_t> &leaves) {
+    for (const Part &part : known) {
+        const bool is_leaf = std::find(leaves.begin(), leaves.end(), part.table_oid) != leaves.end();
+        if (is_leaf || part.is_detached || pg::table_name(part.table_oid).empty())
+            continue;
+        store::mark_detached(part.id);
+        const Text reason = pg::format("%s belongs to the table no more", part.table_name.data());
+        store::record_event(migration, "detach", {.reason = reason}, name(migration.status));
+    }
+}
+
 // Up to the last block that any table may have: rows may move behind the end while it is swept.
 Range whole_of_any_table() {
     const auto ends = pg::make_array<Text>(pg::current_arena(), 2);
@@ -191,7 +203,9 @@ bool add_new_leaves(const Migration &migration) {
     const Arena arena = pg::current_arena();
     const auto &known = store::parts_of(migration.id, arena);
     auto &fresh = make<Vector<Part>>(arena);
-    for (const std::uint32_t leaf : pg::leaves_of(migration.table_oid, arena))
+    const auto &leaves = pg::leaves_of(migration.table_oid, arena);
+    tell_of_detached(migration, known, leaves);
+    for (const std::uint32_t leaf : leaves)
         if (std::none_of(known.begin(), known.end(), [&](const Part &part) { return part.table_oid == leaf; }))
             add_leaf(migration, leaf, fresh);
     if (fresh.empty())

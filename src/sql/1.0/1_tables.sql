@@ -131,6 +131,7 @@ CREATE TABLE bbm.part (
     max_cursor      text[],
     frontier        text[],
     is_cut          boolean NOT NULL,
+    is_detached     boolean NOT NULL DEFAULT false,
     total_rows      bigint
 ) WITH (fillfactor = 70);
 COMMENT ON TABLE bbm.part IS 'a table that a migration walks: its own, or one of its partitions or children; min_cursor..max_cursor was its range when it was queued';
@@ -250,6 +251,7 @@ COMMENT ON COLUMN bbm.part.is_only IS 'the rows of this table alone, not those o
 COMMENT ON COLUMN bbm.part.condition IS 'which rows of the table, beside scope_to; NULL for all';
 COMMENT ON COLUMN bbm.part.table_file IS 'what the table''s file was when it was looked at last; NULL before';
 COMMENT ON COLUMN bbm.part.frontier IS 'the end of the last job that was cut; NULL before the first';
+COMMENT ON COLUMN bbm.part.is_detached IS 'it is no part of the migration''s table any more; it was done to its end nevertheless';
 COMMENT ON COLUMN bbm.part.is_cut IS 'all of its range is in jobs';
 COMMENT ON COLUMN bbm.migration.active_since IS 'the last time it became active or finalizing; started_at is the start of the first job';
 COMMENT ON COLUMN bbm.migration.row_cost_us IS 'measured microseconds per key, for the size of the next job and its first sub-batch';

@@ -64,7 +64,7 @@ COMMENT ON VIEW bbm.jobs IS 'the batches of each migration, with their key range
 
 CREATE VIEW bbm.parts WITH (security_barrier) AS
     SELECT p.id, p.migration_id, m.job_class_name, p.table_name, p.table_oid, p.walk, p.condition, p.cursor_columns, p.cursor_types,
-           p.min_cursor, p.max_cursor, p.frontier, p.is_cut, p.total_rows
+           p.min_cursor, p.max_cursor, p.frontier, p.is_cut, p.is_detached, p.total_rows
     FROM bbm.part AS p JOIN bbm.migration AS m ON m.id = p.migration_id
     WHERE bbm.is_home(m.home_system, m.home_database) AND pg_has_role(m.owner_oid, 'USAGE') OR pg_has_role('pg_monitor', 'USAGE');
 COMMENT ON VIEW bbm.parts IS 'the tables that each migration walks, in the order of the walk: its own, or its partitions or children';

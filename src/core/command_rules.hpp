@@ -16,6 +16,7 @@ struct CommandFacts {
     bool has_cursor_position = false;    // WHERE CURRENT OF
     bool assigns_key = false;
     bool assigns_partition_key = false;
+    bool assigns_default = false;   // by that word; a leaf may have another one
     bool takes_all_columns = false; // by a star or as whole rows
     bool leaves_differ = false;     // a partition or child has not the same columns in the same order
     int references = 0;             // how often the migration's table stands in the whole command

@@ -10,20 +10,17 @@ constexpr Text kOnEachLeaf = "Queue the migration on each partition or child of 
 
 // A row may be met twice there. Of a key walk over local tables never.
 Refusal check_repeatable(const CommandFacts &command, const WalkFacts &walk) {
-    if (command.is_repeatable)
-        return {};
-    if (walk.walk == Walk::blocks)
-        return {kUnsupported,
-                "batching strategy ctid needs a command that may meet a row twice",
-                command.why_not_repeatable,
-                "Let the command mark the rows that are done and leave out those that are, as in UPDATE ... SET n = n + 1, "
-                "done = true WHERE NOT done; or batch over a key.  See bbm.is_repeatable()."};
-    if (command.writes_foreign)
-        return {kUnsupported,
-                "command changes rows of another server, and might do so twice",
-                command.why_not_repeatable,
-                "A commit there and one here are two. Queue it on each of the servers, or let the command mark the rows "
-                "that are done and leave out those that are.  See bbm.is_repeatable()."};
+    if (walk.walk == Walk::blocks && (!command.is_repeatable || command.repeating_overwrites))
+        return {
+            kUnsupported, "batching strategy ctid needs a command that leaves out rows that are done",
+            command.is_repeatable ? Text("it assigns the same to a row again and again") : command.why_not_repeatable,
+            "Let the command mark the rows that are done and leave out those that are, as in UPDATE ... SET n = n + 1, "
+            "done = true WHERE NOT done; or batch over a key.  See bbm.is_repeatable()."};
+    if (command.writes_foreign && !command.is_repeatable)
+        return {
+            kUnsupported, "command changes rows of another server, and might do so twice", command.why_not_repeatable,
+            "A commit there and one here are two. Queue it on each of the servers, or let the command mark the rows "
+            "that are done and leave out those that are.  See bbm.is_repeatable()."};
     return {};
 }
 
@@ -31,19 +28,20 @@ Refusal check_repeatable(const CommandFacts &command, const WalkFacts &walk) {
 // once a statement are those of the table that it names.
 WalkChoice choose_for_leaves(const CommandFacts &command, const WalkFacts &walk) {
     const bool is_plain = !command.uses_parameters;
-    if (is_plain && !walk.has_statement_triggers) {
+    if (is_plain && !walk.has_statement_triggers && !command.assigns_default) {
         if (walk.can_be_aimed)
             return {{}, true};
-        return {{kUnsupported,
-                 "command cannot be given another name of its table",
+        return {{kUnsupported, "command cannot be given another name of its table",
                  "The table is walked leaf by leaf, and the command would have to name each of them.",
                  "Name the table as in UPDATE orders AS o ..., and its columns as in o.total."},
                 false};
     }
     if (walk.is_partitioned && walk.has_key && walk.walk != Walk::blocks)
         return {};
-    const Text detail = is_plain ? "A trigger that fires once a statement is not that of the table which the command names."
-                                 : "A key may stand in more than one of its partitions or children.";
+    const Text detail = !is_plain ? "A key may stand in more than one of its partitions or children."
+                        : command.assigns_default
+                            ? "A partition or child may have another DEFAULT than the table which the command names."
+                            : "A trigger that fires once a statement is not that of the table which the command names.";
     return {{kUnsupported, "the table cannot be walked as a whole", detail, kOnEachLeaf}, false};
 }
 
@@ -59,12 +57,15 @@ WalkChoice choose_walk(const CommandFacts &command, const WalkFacts &walk) {
     if (Refusal refusal = check_repeatable(command, walk))
         return {refusal, false};
     if (walk.walk == Walk::blocks && walk.quarantines)
-        return {{kWrongValue, "on_data_error => 'quarantine' cannot be combined with batching strategy ctid",
-                 "A row without a key cannot be named.", {}},
+        return {{kWrongValue,
+                 "on_data_error => 'quarantine' cannot be combined with batching strategy ctid",
+                 "A row without a key cannot be named.",
+                 {}},
                 false};
     if (walk.names_only && walk.is_partitioned)
-        return {{kWrongValue, "command works on no row: a partitioned table has none of its own", {}, "Leave out ONLY."},
-                false};
+        return {
+            {kWrongValue, "command works on no row: a partitioned table has none of its own", {}, "Leave out ONLY."},
+            false};
     if (!walk.has_leaves || walk.names_only)
         return {};
     return choose_for_leaves(command, walk);

@@ -71,7 +71,7 @@ void on_watched(Watch &watch, Query *query) {
         return;
     CommandFacts unasked;
     CommandFacts &facts = watch.facts != nullptr ? *watch.facts : unasked;
-    collect(query, facts);
+    collect(query, watch.command->table, facts);
     const Target target = find_target(query, watch.command->table, facts);
     if (watch.facts != nullptr)
         judge(watch, query);

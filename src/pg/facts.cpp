@@ -1,5 +1,6 @@
 #include "pg/facts.hpp"
 
+#include "pg/memory.hpp"
 #include "pg/walker.hpp"
 
 #include <algorithm>
@@ -13,7 +14,9 @@ extern "C" {
 #include "catalog/pg_inherits.h"
 #include "executor/spi.h"
 #include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
 #include "parser/parsetree.h"
+#include "rewrite/rewriteHandler.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/plancache.h"
@@ -73,6 +76,23 @@ bool is_foreign(Oid table) {
     return false;
 }
 
+// Is a column of the key generated, and made of this one?
+bool feeds_generated(Oid table, AttrNumber assigned, Key key) {
+    Relation relation = table_open(table, AccessShareLock);
+    bool feeds = false;
+    for (const Text name : key) {
+        const AttrNumber number = get_attnum(table, c_string(name));
+        if (number <= 0 || TupleDescAttr(RelationGetDescr(relation), number - 1)->attgenerated == '\0')
+            continue;
+        Bitmapset *reads = nullptr;
+        pull_varattnos(build_column_default(relation, number), 1, &reads);
+        feeds |= bms_is_member(assigned - FirstLowInvalidHeapAttributeNumber, reads) ||
+                 bms_is_member(0 - FirstLowInvalidHeapAttributeNumber, reads);
+    }
+    table_close(relation, AccessShareLock);
+    return feeds;
+}
+
 struct Rewritten {
     const RangeCommand &command;
     CommandFacts &facts;
@@ -87,7 +107,8 @@ void note_assigned(const List *entries, const Rewritten &of) {
         const char *column = entry->resjunk ? nullptr : get_attname(of.command.table, entry->resno, true);
         if (column == nullptr)
             continue;
-        of.facts.assigns_key |= std::find(key.begin(), key.end(), Text(column)) != key.end();
+        of.facts.assigns_key |= std::find(key.begin(), key.end(), Text(column)) != key.end() ||
+                                feeds_generated(of.command.table, entry->resno, key);
         of.facts.assigns_partition_key |= moves_row(of.command.table, column);
     }
 }
@@ -168,9 +189,29 @@ bool leaves_differ(Oid table) {
     return differ;
 }
 
+// An UPDATE of the table that says DEFAULT. The server puts the expression there when it rewrites.
+bool finds_default(Node *node, void *table) {
+    if (node == nullptr)
+        return false;
+    if (!IsA(node, Query))
+        return expression_tree_walker(node, walker(finds_default), table);
+    auto *query = reinterpret_cast<Query *>(node);
+    if (query->commandType == CMD_UPDATE &&
+        rt_fetch(query->resultRelation, query->rtable)->relid == *static_cast<std::uint32_t *>(table)) {
+        ListCell *cell;
+        foreach (cell, query->targetList)
+            if (IsA(lfirst_node(TargetEntry, cell)->expr, SetToDefault))
+                return true;
+    }
+    return query_tree_walker(query, walker(finds_default), table, 0);
+}
+
 } // namespace
 
-void collect(const Query *query, CommandFacts &facts) { facts.kind = kind_of(query); }
+void collect(Query *query, std::uint32_t table, CommandFacts &facts) {
+    facts.kind = kind_of(query);
+    facts.assigns_default = finds_default(reinterpret_cast<Node *>(query), &table);
+}
 
 void collect_rewritten(void *plan, const RangeCommand &command, CommandFacts &facts) {
     Rewritten of = {command, facts};

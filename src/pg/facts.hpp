@@ -9,7 +9,7 @@ struct Query;
 namespace bbm::pg {
 
 // Of the statement as it was analysed, before rewriting.
-void collect(const Query *query, CommandFacts &facts);
+void collect(Query *query, std::uint32_t table, CommandFacts &facts);
 
 // Of the rewritten queries of a prepared plan (an SPIPlanPtr): rules are applied and views taken apart.
 void collect_rewritten(void *plan, const RangeCommand &command, CommandFacts &facts);

@@ -20,9 +20,10 @@ pg::Statement all_statement = {"SELECT " BBM_PART_COLUMNS " FROM bbm.part WHERE 
 pg::Statement next_statement = {
     "SELECT " BBM_PART_COLUMNS " FROM bbm.part WHERE migration_id = $1 AND NOT is_cut ORDER BY id LIMIT 1"};
 pg::Statement swept_statement = {
-    "SELECT b.table_oid, pg_catalog.count(s.id), coalesce((SELECT pg_catalog.sum(j.rows_affected) FROM bbm.job AS j"
-    " WHERE j.part_id = pg_catalog.max(s.id) AND j.migration_id = $1), 0)::pg_catalog.int8"
-    " FROM bbm.part AS b LEFT JOIN bbm.part AS s ON s.migration_id = b.migration_id AND s.table_oid = b.table_oid"
+    "SELECT b.table_oid, pg_catalog.count(s.id) FILTER (WHERE s.created_at >= m.active_since),"
+    " CASE WHEN pg_catalog.count(s.id) = 0 THEN -1 ELSE coalesce((SELECT pg_catalog.sum(j.rows_affected)"
+    "  FROM bbm.job AS j WHERE j.part_id = pg_catalog.max(s.id) AND j.migration_id = $1), 0)::pg_catalog.int8 END"
+    " FROM bbm.part AS b JOIN bbm.migration AS m ON m.id = b.migration_id LEFT JOIN bbm.part AS s ON s.migration_id = b.migration_id AND s.table_oid = b.table_oid"
     " AND s.walk = 'sweep' WHERE b.migration_id = $1 AND b.walk = 'blocks' GROUP BY b.table_oid"};
 pg::Statement frontier_statement = {"UPDATE bbm.part SET frontier = $2, is_cut = $3 WHERE id = $1"};
 pg::Statement detach_statement = {"UPDATE bbm.part SET is_detached = true WHERE id = $1"};

@@ -19,8 +19,8 @@ std::optional<Part> next_uncut_part(std::int64_t migration_id, Arena arena);
 // Tables that are walked by blocks, and what their sweeps found.
 struct Swept {
     std::uint32_t table;
-    int sweeps;
-    std::int64_t rows; // of the newest one
+    int sweeps;        // since the migration became active
+    std::int64_t rows; // of the newest one; negative: there was none
 };
 Vector<Swept> &swept_tables(std::int64_t migration_id, Arena arena);
 

@@ -138,20 +138,17 @@ void add_nulls(const Migration &migration, std::uint32_t table, const pg::TableK
     pg::TableKey key;
     pg::raise_if(find_key(table, Walk::keys, {}, key));
     parts.push_back(describe_part(migration, table, key, condition));
-}
-
-void add_parts(const Migration &migration, std::uint32_t table, const pg::TableKey &key, Vector<Part> &parts) {
-    parts.push_back(describe_part(migration, table, key));
-    if (key.walk == Walk::values)
-        add_nulls(migration, table, key, parts);
+    (void)check_command_text(command_of(migration, parts.back(), key)); // it may assign this key
 }
 
 void add_leaf(const Migration &migration, std::uint32_t leaf, Vector<Part> &parts) {
     pg::TableKey key;
     pg::raise_if(find_key(leaf, walk_of_strategy(migration.batching_strategy), migration.cursor_columns, key));
-    const std::size_t first = parts.size();
-    add_parts(migration, leaf, key, parts);
-    pg::check_privileges(command_of(migration, parts[first], key));
+    const Part &part = parts.emplace_back(describe_part(migration, leaf, key));
+    // A leaf may have rules, privileges and generated columns that the table has not.
+    (void)check_command_text(command_of(migration, part, key));
+    if (key.walk == Walk::values)
+        add_nulls(migration, leaf, key, parts);
 }
 
 // They were done to their end: their rows were the table's when the migration was queued.
@@ -189,11 +186,14 @@ void choose_walk(Migration &migration, const pg::TableKey &key) {
 
 Vector<Part> &plan_parts(const Migration &migration, const pg::TableKey &key, Arena arena) {
     auto &parts = make<Vector<Part>>(arena);
-    if (!migration.walks_leaves)
-        add_parts(migration, migration.table_oid, key, parts);
-    else
+    if (migration.walks_leaves) {
         for (const std::uint32_t leaf : pg::leaves_of(migration.table_oid, arena))
             add_leaf(migration, leaf, parts);
+        return parts;
+    }
+    parts.push_back(describe_part(migration, migration.table_oid, key));
+    if (key.walk == Walk::values)
+        add_nulls(migration, migration.table_oid, key, parts);
     return parts;
 }
 
@@ -224,7 +224,7 @@ bool add_new_leaves(const Migration &migration) {
 bool add_sweeps(const Migration &migration) {
     bool added = false;
     for (const store::Swept &swept : store::swept_tables(migration.id, pg::current_arena())) {
-        if (swept.sweeps > 0 && swept.rows == 0)
+        if (swept.rows == 0)
             continue;
         if (swept.sweeps >= kMostSweeps)
             pg::raise(Refusal{"55000", pg::format("table %s is changed faster than it is swept",

@@ -16,6 +16,8 @@ TEST(walk_rules, chooses) {
     constexpr CommandFacts plain = {};
     constexpr CommandFacts placed = {.uses_parameters = true};
     constexpr CommandFacts repeatable = {.is_repeatable = true};
+    constexpr CommandFacts overwriting = {.is_repeatable = true, .repeating_overwrites = true};
+    constexpr CommandFacts by_default = {.assigns_default = true};
     constexpr CommandFacts abroad = {.writes_foreign = true};
     constexpr CommandFacts abroad_again = {.is_repeatable = true, .writes_foreign = true};
     constexpr WalkFacts parted = {.has_leaves = true, .is_partitioned = true};
@@ -53,6 +55,9 @@ TEST(walk_rules, chooses) {
         {"need not be aimed", plain, with({}, [](WalkFacts &walk) { walk.can_be_aimed = false; }), Choice::whole},
         {"blocks", repeatable, with({}, by_blocks), Choice::whole},
         {"blocks of leaves", repeatable, with(parted, by_blocks), Choice::leaves},
+        {"blocks, the same again and again", overwriting, with({}, by_blocks), Choice::refused},
+        {"a default of the whole", by_default, parted, Choice::whole},
+        {"a default of a parent", by_default, family, Choice::refused},
         {"blocks, not repeatable", plain, with({}, by_blocks), Choice::refused},
         {"a partitioned table has no blocks", repeatable, with(with(parted, by_blocks), triggered), Choice::refused},
         {"blocks and quarantine", repeatable,

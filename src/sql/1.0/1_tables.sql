@@ -132,7 +132,8 @@ CREATE TABLE bbm.part (
     frontier        text[],
     is_cut          boolean NOT NULL,
     is_detached     boolean NOT NULL DEFAULT false,
-    total_rows      bigint
+    total_rows      bigint,
+    created_at      timestamptz NOT NULL DEFAULT now()
 ) WITH (fillfactor = 70);
 COMMENT ON TABLE bbm.part IS 'a table that a migration walks: its own, or one of its partitions or children; min_cursor..max_cursor was its range when it was queued';
 CREATE INDEX part_of_migration ON bbm.part (migration_id, id);

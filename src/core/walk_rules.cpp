@@ -8,20 +8,14 @@ constexpr char kUnsupported[] = "0A000"; // feature_not_supported
 constexpr char kWrongValue[] = "22023";  // invalid_parameter_value
 constexpr Text kOnEachLeaf = "Queue the migration on each partition or child of the table.";
 
-// A row may be met twice there. Of a key walk over local tables never.
-Refusal check_repeatable(const CommandFacts &command, const WalkFacts &walk) {
-    if (walk.walk == Walk::blocks && (!command.is_repeatable || command.repeating_overwrites))
-        return {
-            kUnsupported, "batching strategy ctid needs a command that leaves out rows that are done",
+// A row that moves is met twice there, and once more by each sweep.
+Refusal check_blocks(const CommandFacts &command) {
+    if (command.is_repeatable && !command.repeating_overwrites)
+        return {};
+    return {kUnsupported, "batching strategy ctid needs a command that leaves out rows that are done",
             command.is_repeatable ? Text("it assigns the same to a row again and again") : command.why_not_repeatable,
             "Let the command mark the rows that are done and leave out those that are, as in UPDATE ... SET n = n + 1, "
             "done = true WHERE NOT done; or batch over a key.  See bbm.is_repeatable()."};
-    if (command.writes_foreign && !command.is_repeatable)
-        return {
-            kUnsupported, "command changes rows of another server, and might do so twice", command.why_not_repeatable,
-            "A commit there and one here are two. Queue it on each of the servers, or let the command mark the rows "
-            "that are done and leave out those that are.  See bbm.is_repeatable()."};
-    return {};
 }
 
 // Each leaf by itself: no other way to walk children, and the better way to walk partitions. But the triggers that fire
@@ -53,8 +47,18 @@ Walk walk_of_strategy(Text batching_strategy) {
     return batching_strategy == kByBlocks ? Walk::blocks : Walk::keys;
 }
 
+Refusal check_two_commits(const CommandFacts &command) {
+    if (!command.writes_foreign || command.is_repeatable)
+        return {};
+    return {kUnsupported, "command changes rows of another server, and might do so twice", command.why_not_repeatable,
+            "A commit there and one here are two. Queue it on each of the servers, or let the command mark the rows "
+            "that are done and leave out those that are.  See bbm.is_repeatable()."};
+}
+
 WalkChoice choose_walk(const CommandFacts &command, const WalkFacts &walk) {
-    if (Refusal refusal = check_repeatable(command, walk))
+    if (Refusal refusal = check_two_commits(command))
+        return {refusal, false};
+    if (Refusal refusal = walk.walk == Walk::blocks ? check_blocks(command) : Refusal{})
         return {refusal, false};
     if (walk.walk == Walk::blocks && walk.quarantines)
         return {{kWrongValue,

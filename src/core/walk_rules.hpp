@@ -30,6 +30,9 @@ struct WalkChoice {
     bool walks_leaves = false;
 };
 
+// A commit on another server and one here are two: only a command that may meet a row twice is run there.
+Refusal check_two_commits(const CommandFacts &command);
+
 // Sources of the rules: DESIGN.md, "Parts".
 WalkChoice choose_walk(const CommandFacts &command, const WalkFacts &walk);
 

@@ -209,11 +209,13 @@ void prepare_command(const RangeCommand &command) {
     SPI_finish();
 }
 
+bool is_command_prepared() { return prepared.plan != nullptr && is_watched(prepared.watch); }
+
 std::int64_t run_command(Range range, Deferred deferred) {
     Datum values[kMostParameters];
     char nulls[kMostParameters];
     std::fill_n(nulls, kMostParameters, ' ');
-    if (prepared.plan == nullptr || !is_watched(prepared.watch))
+    if (!is_command_prepared())
         elog(ERROR, "the command of a migration is not prepared");
     range_values(prepared.command.key, range, values);
     running = {this_transaction(), GetCurrentSubTransactionId()};

@@ -47,6 +47,7 @@ enum class Deferred {
 };
 // Runs it for the inclusive range; the rows it affected.
 std::int64_t run_command(Range range, Deferred deferred = Deferred::fire);
+bool is_command_prepared();
 void release_command();
 
 } // namespace bbm::pg

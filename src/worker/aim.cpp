@@ -1,6 +1,7 @@
 #include "worker/aim.hpp"
 
 #include "core/batching.hpp"
+#include "core/walk_rules.hpp"
 #include "pg/catalog.hpp"
 #include "pg/clock.hpp"
 #include "pg/locks.hpp"
@@ -84,11 +85,15 @@ void follow_file(const Migration &migration, Part &part) {
                             name(migration.status));
 }
 
-// A person has looked at them: from now on they are to stay as they are.
-void remember_columns(Migration &migration, const pg::RangeCommand &command) {
+// What the command is now: one of its tables may have got a partition on another server.
+void look_at_command(Migration &migration, pg::RangeCommand &command) {
     CommandFacts facts;
     pg::inspect(command, facts);
-    migration.used_columns = facts.used_columns;
+    pg::raise_if(check_two_commits(facts));
+    if (!migration.used_columns.empty())
+        return;
+    // A person has looked at them: from now on they are to stay as they are.
+    migration.used_columns = command.used_columns = facts.used_columns;
     store::set_used_columns(migration.id, migration.used_columns);
 }
 
@@ -106,10 +111,7 @@ void prepare(Migration &migration, Part &part) {
     if (filters)
         pg::prepare_key_queries(aimed.bounds, table, key, condition_of(migration, part));
     pg::RangeCommand command = command_of(migration, part, key);
-    if (migration.used_columns.empty()) {
-        remember_columns(migration, command);
-        command.used_columns = migration.used_columns;
-    }
+    look_at_command(migration, command);
     pg::prepare_command(command);
     keep_names(migration, part);
     aimed.file = pg::file_number(part.table_oid);

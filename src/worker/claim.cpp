@@ -9,6 +9,7 @@
 #include "pg/identity.hpp"
 #include "pg/key_query.hpp"
 #include "pg/locks.hpp"
+#include "pg/range_command.hpp"
 #include "pg/report.hpp"
 #include "pg/settings.hpp"
 #include "pg/strategy_function.hpp"
@@ -176,6 +177,8 @@ std::optional<pg::NextRange> range_by_function(const Migration &migration, const
     const Key end = pg::ask_for_end(migration.batching_strategy,
                                     {part.table_oid, migration.column_name, part.frontier, *part.range, keys},
                                     key_of(part), arena);
+    if (!pg::is_command_prepared()) // it has called a function of ours
+        pg::raise(Refusal{"55000", "a batching strategy must not run commands of migrations", {}, {}});
     const Key upper = end.empty() ? part.range->max : end;
     const auto first = pg::find_next_range(bounds_of_aim(), behind_frontier(part), upper, 1, arena);
     if (!first && same_key(upper, part.range->max))

@@ -112,7 +112,8 @@ Part describe_part(const Migration &migration, std::uint32_t table, const pg::Ta
     part.table_oid = table;
     part.table_name = pg::table_name(table);
     part.walk = key.walk;
-    part.is_only = migration.walks_leaves || names_only(migration);
+    // What had no children when it was queued is walked without those that come.
+    part.is_only = pg::kind_of_table(table) != pg::TableKind::partitioned;
     part.condition = condition;
     part.cursor_columns = key.names;
     part.cursor_types = key.type_names;

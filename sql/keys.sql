@@ -335,6 +335,57 @@ CALL bbm.run();
 SELECT n, count(*) FROM ranges GROUP BY n;
 SELECT sum(bbm.cleanup('sizes ' || size)) FROM generate_series(1, 28) AS size;
 
+-- ---- Distinct values of columns that begin an index, whatever it is made of; rows with a NULL are in no range.
+CREATE FUNCTION scatter(name text, columns text, index text, key text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    EXECUTE format('CREATE TABLE keys.%I (id int PRIMARY KEY, n int NOT NULL DEFAULT 0, %s)', name, columns);
+    EXECUTE format('CREATE INDEX ON keys.%I (%s)', name, index);
+    EXECUTE format('INSERT INTO keys.%I SELECT g, 0, %s FROM generate_series(1, 300) AS g', name, key);
+END $$;
+DO $$
+BEGIN
+    PERFORM scatter('values', 'a int', 'a', 'nullif(g % 17, 3)');
+    PERFORM scatter('values down', 'a int', 'a DESC, id', 'nullif(g % 17, 3)');
+    PERFORM scatter('values of nothing', 'a int', 'a', 'NULL');
+    PERFORM scatter('values of one', 'a int NOT NULL', 'a', '7');
+    PERFORM scatter('values equal', 'a numeric', 'a NULLS FIRST', '(ARRAY[1.0, 1.00, 2, 2.000, ''NaN'', NULL])[g % 6 + 1]');
+    PERFORM scatter('values case', 'a text', 'a COLLATE "Case does not matter"', '(ARRAY[''a'', ''A'', ''b'', ''B'', NULL])[g % 5 + 1]');
+    PERFORM scatter('values german', 'a text COLLATE "C"', 'a COLLATE german, id', '(texts())[g % 58 + 1]');
+    PERFORM scatter('values of two', 'a int, b text', 'a, b COLLATE german', 'nullif(g % 7, 2), nullif(''b'' || g % 11, ''b2'')');
+    PERFORM scatter('values of two mixed', 'a int, b int', 'a NULLS FIRST, b DESC NULLS LAST', 'nullif(g % 7, 2), nullif(g % 11, 2)');
+    PERFORM scatter('values of two down', 'a int, b int', 'a DESC, b DESC, n, id', 'nullif(g % 7, 2), nullif(g % 11, 2)');
+    PERFORM scatter('values of three', 'a citext, b int, step date NOT NULL', 'a, b DESC, step', 'nullif(chr(65 + g % 2 * 32 + g % 5), ''C''), nullif(g % 3, 2), date ''2024-01-01'' + g % 4');
+    PERFORM scatter('values without null', 'a int NOT NULL, b int NOT NULL', 'a, b, id', 'g % 7, g % 11');
+END $$;
+CREATE VIEW valued AS
+    SELECT c.relname AS name, (SELECT array_agg(attname::text) FROM pg_attribute WHERE attrelid = c.oid AND attnum > 2) AS columns
+    FROM pg_class AS c WHERE relnamespace = 'keys'::regnamespace AND relkind = 'r' AND relname ~ '^values' ORDER BY relname COLLATE "C";
+CREATE FUNCTION with_null(name text, columns text[], OUT handled text, OUT left_out text) LANGUAGE plpgsql AS $$
+BEGIN
+    EXECUTE format('SELECT string_agg(DISTINCT n::text, '','') FILTER (WHERE NOT is_null), string_agg(DISTINCT n::text, '','') FILTER (WHERE is_null) FROM (SELECT n, num_nulls(%s) > 0 AS is_null FROM keys.%I) AS s',
+                   (SELECT string_agg(quote_ident(c), ', ') FROM unnest(columns) AS c), name) INTO handled, left_out;
+END $$;
+SELECT count(walk(name, columns, $$, batching_strategy => 'loose_index_scan'$$)) FROM valued;
+CALL bbm.run();
+SELECT * FROM unfinished;
+SELECT name, columns, w.* FROM valued, with_null(name, columns) AS w;
+SELECT table_name, cursor_types, min_cursor, max_cursor FROM bbm.migrations WHERE job_class_name ~ '^values' ORDER BY table_name COLLATE "C";
+SELECT sum(bbm.cleanup(job_class_name)) FROM (SELECT DISTINCT job_class_name FROM bbm.migrations WHERE job_class_name ~ '^values') AS s;
+-- NULLs as well, and batches of one value.
+SELECT count(walk(name, columns, $$, batching_strategy => 'loose_index_scan', with_nulls => true$$)) FROM valued;
+CALL bbm.run();
+SELECT * FROM unfinished;
+SELECT name, w.* FROM valued, with_null(name, columns) AS w WHERE handled <> '2' OR left_out <> '1';
+SELECT sum(bbm.cleanup(job_class_name)) FROM (SELECT DISTINCT job_class_name FROM bbm.migrations WHERE job_class_name ~ '^values') AS s;
+SELECT count(bbm.queue(name, 'keys.' || quote_ident(name), cursor_columns => columns, batching_strategy => 'loose_index_scan', batch_size => 1, command => format('UPDATE keys.%I SET n = n + 1', name))) FROM valued;
+CALL bbm.run();
+SELECT * FROM unfinished;
+SELECT name, w.* FROM valued, with_null(name, columns) AS w WHERE handled <> '3' OR left_out <> '1';
+SELECT table_name, count(*) AS jobs, bool_and(j.min_cursor = j.max_cursor) AS of_one_value
+FROM bbm.jobs AS j JOIN bbm.migrations AS m ON m.id = j.migration_id WHERE m.job_class_name ~ '^values' GROUP BY table_name ORDER BY table_name COLLATE "C";
+SELECT sum(bbm.cleanup(job_class_name)) FROM (SELECT DISTINCT job_class_name FROM bbm.migrations WHERE job_class_name ~ '^values') AS s;
+DROP VIEW valued;
+
 -- ---- One bound of each kind; bounds lie between keys, before and behind them.
 CREATE TABLE stamps (at timestamptz PRIMARY KEY, n int NOT NULL DEFAULT 0);
 INSERT INTO stamps SELECT timestamptz '2024-06-01 00:00+00' + g * interval '1 day' FROM generate_series(1, 60) AS g;

@@ -231,7 +231,7 @@ void check_plan(Planned &planned) {
     const Range &given = migration.given;
     if (!given.min.empty() && !given.max.empty() && !pg::is_ordered(given.min, given.max, planned.key))
         refuse_value("batch_min_value must not be greater than batch_max_value");
-    choose_walk(migration, planned.key);
+    (void)choose_walk(migration, planned.key);
     planned.parts = &plan_parts(migration, planned.key, pg::current_arena());
 }
 

@@ -64,6 +64,7 @@ struct Part {
     Key frontier;               // the end of the last job that was cut; empty before the first
     std::int64_t total_rows = -1; // an estimate; negative when unknown
     bool is_detached = false;     // it was a leaf once
+    Text bound = {};              // of a partition, as text
 };
 
 struct Migration {
@@ -86,6 +87,7 @@ struct Migration {
     Key cursor_columns; // their names, as they are for all parts
     Range given;        // batch_min_value and batch_max_value; empty where they were not given
     bool walks_leaves = false; // one by one, and not the table as a whole
+    bool accepts_leaves = false; // new ones, whatever rows they have: a person said so
     bool with_nulls = false;   // rows without a value of a walk over values, too
     int workers = 1;           // jobs at once
     Pace pace;

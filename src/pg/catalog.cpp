@@ -22,6 +22,7 @@ extern "C" {
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
+#include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
@@ -114,6 +115,19 @@ TableKind kind_of_table(std::uint32_t table) {
     if (kind != RELKIND_RELATION)
         return TableKind::plain;
     return find_inheritance_children(table, NoLock) != NIL ? TableKind::parent : TableKind::plain;
+}
+
+Text partition_bound(std::uint32_t table) {
+    HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(table));
+    if (!HeapTupleIsValid(tuple))
+        return {};
+    bool is_null;
+    const Datum bound = SysCacheGetAttr(RELOID, tuple, Anum_pg_class_relpartbound, &is_null);
+    const Text written = // not "text", which is a type in the macro
+        is_null ? Text()
+                : Text(TextDatumGetCString(DirectFunctionCall2(pg_get_expr, bound, ObjectIdGetDatum(table))));
+    ReleaseSysCache(tuple);
+    return written;
 }
 
 bool has_statement_triggers(std::uint32_t table) {

@@ -23,6 +23,10 @@ enum class TableKind {
 };
 TableKind kind_of_table(std::uint32_t table);
 
+// The bound of a partition as text; empty for other tables.
+Text partition_bound(std::uint32_t table);
+inline constexpr Text kDefaultBound = "DEFAULT";
+
 // Triggers of users' that fire once a statement, and not for each row.
 bool has_statement_triggers(std::uint32_t table);
 

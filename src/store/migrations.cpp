@@ -15,7 +15,7 @@ namespace {
     "batch_size, sub_batch_size, max_batch_size, row_cost_us, owner_oid, owner_name, search_path, next_job_at, "       \
     "home_system, home_database, batch_size_given, table_root, on_hold_until, hold_reason, on_data_error, "            \
     "generation, is_current, recent_jobs, bounds_attempts, given_min, given_max, walks_leaves, "                       \
-    "known_as, mentions, scope_mentions, with_nulls, used_columns"
+    "known_as, mentions, scope_mentions, with_nulls, used_columns, accepts_leaves"
 
 pg::Statement insert_statement = {
     "INSERT INTO bbm.migration (job_class_name, table_oid, table_name, column_name, job_arguments, status, statement,"
@@ -83,7 +83,8 @@ pg::Statement table_name_statement = {"UPDATE bbm.migration SET table_name = $2 
 pg::Statement columns_statement = {"UPDATE bbm.migration SET used_columns = $2 WHERE id = $1"};
 pg::Statement forget_statement = {
     "WITH files AS (UPDATE bbm.part SET table_file = NULL WHERE migration_id = $1 AND table_file IS NOT NULL)"
-    " UPDATE bbm.migration SET used_columns = NULL WHERE id = $1 AND used_columns IS NOT NULL"};
+    " UPDATE bbm.migration SET used_columns = NULL, accepts_leaves = walks_leaves WHERE id = $1"};
+pg::Statement settled_statement = {"UPDATE bbm.migration SET accepts_leaves = false WHERE id = $1 AND accepts_leaves"};
 pg::Statement root_statement = {"UPDATE bbm.migration SET table_root = $2::pg_catalog.oid WHERE id = $1"};
 pg::Statement retire_statement = {"UPDATE bbm.migration SET is_current = false WHERE id = $1"};
 pg::Statement copy_statement = {
@@ -155,6 +156,7 @@ Migration read_migration(const pg::Row &row, Arena arena) {
     m.scope_mentions = row.integers(40, arena);
     m.with_nulls = row.boolean(41);
     m.used_columns = row.key(42, arena);
+    m.accepts_leaves = row.boolean(43);
     return m;
 }
 
@@ -317,6 +319,8 @@ void count_rows(std::int64_t id, std::int64_t rows_affected) {
 void set_used_columns(std::int64_t id, Key used_columns) {
     pg::execute(columns_statement, {pg::integer(id), pg::key(used_columns)});
 }
+
+void settle_leaves(std::int64_t id) { pg::execute(settled_statement, {pg::integer(id)}); }
 
 void forget_state_of_tables(std::int64_t id) { pg::execute(forget_statement, {pg::integer(id)}); }
 

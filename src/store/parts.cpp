@@ -9,12 +9,12 @@ namespace {
 
 #define BBM_PART_COLUMNS                                                                                               \
     "id, table_oid, table_name, walk, is_only, condition, cursor_columns, cursor_types, table_file, min_cursor, "      \
-    "max_cursor, frontier, coalesce(total_rows, -1), is_detached"
+    "max_cursor, frontier, coalesce(total_rows, -1), is_detached, bound"
 
 pg::Statement insert_statement = {
     "INSERT INTO bbm.part (migration_id, table_oid, table_name, walk, is_only, condition, cursor_columns, cursor_types,"
-    " table_file, min_cursor, max_cursor, is_cut, total_rows)"
-    " VALUES ($1, $2::pg_catalog.oid, $3, $4, $5, $6, $7, $8, $9, $10, $11, $10 IS NULL, $12) RETURNING id"};
+    " table_file, min_cursor, max_cursor, is_cut, total_rows, bound)"
+    " VALUES ($1, $2::pg_catalog.oid, $3, $4, $5, $6, $7, $8, $9, $10, $11, $10 IS NULL, $12, $13) RETURNING id"};
 pg::Statement load_statement = {"SELECT " BBM_PART_COLUMNS " FROM bbm.part WHERE id = $1"};
 pg::Statement all_statement = {"SELECT " BBM_PART_COLUMNS " FROM bbm.part WHERE migration_id = $1 ORDER BY id"};
 pg::Statement next_statement = {
@@ -47,6 +47,7 @@ Part read_part(const pg::Row &row, Arena arena) {
     part.frontier = row.key(12, arena);
     part.total_rows = row.integer(13);
     part.is_detached = row.boolean(14);
+    part.bound = row.text(15, arena);
     return part;
 }
 
@@ -64,7 +65,7 @@ void insert_part(std::int64_t migration_id, Part &part) {
               {pg::integer(migration_id), pg::integer(part.table_oid), pg::text(part.table_name),
                pg::text(name(part.walk)), pg::boolean(part.is_only), pg::text(part.condition),
                pg::key(part.cursor_columns), pg::key(part.cursor_types), pg::key(part.table_file), pg::key(range.min),
-               pg::key(range.max), pg::known(part.total_rows)},
+               pg::key(range.max), pg::known(part.total_rows), pg::text(part.bound)},
               [&](pg::Row row) { part.id = row.integer(1); });
 }
 

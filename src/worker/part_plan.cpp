@@ -117,6 +117,7 @@ Part describe_part(const Migration &migration, std::uint32_t table, const pg::Ta
     part.condition = condition;
     part.cursor_columns = key.names;
     part.cursor_types = key.type_names;
+    part.bound = pg::partition_bound(table);
     part.table_file = table_file_texts(pg::table_file(table), pg::current_arena());
     part.range = range_of(migration, part, key);
     part.total_rows = estimated_rows_of(migration, part, key);
@@ -164,6 +165,25 @@ void tell_of_detached(const Migration &migration, const Vector<Part> &known, con
     }
 }
 
+// May rows of a new leaf have been in the table before, and be done? Not as long as all leaves stand where they stood:
+// bounds of partitions exclude each other. But a default partition has rows for any of them, and children have no bounds.
+bool rows_may_have_moved(const Vector<Part> &known, const Vector<std::uint32_t> &leaves) {
+    return std::any_of(known.begin(), known.end(), [&](const Part &part) {
+        const bool is_leaf = std::find(leaves.begin(), leaves.end(), part.table_oid) != leaves.end();
+        return !is_leaf || part.bound.empty() || part.bound == pg::kDefaultBound ||
+               part.bound != pg::partition_bound(part.table_oid);
+    });
+}
+
+[[noreturn]] void refuse_moved_rows(const Migration &migration, const Part &part) {
+    const auto id = static_cast<long long>(migration.id);
+    pg::raise(Refusal{"55000", pg::format("%s belongs to the table now, and its rows may be done", part.table_name.data()),
+                      "They may have been moved there from a partition or child that was walked.",
+                      pg::format("To handle all of its rows, run: SELECT bbm.retry(%lld);  To leave them alone: SELECT "
+                                 "bbm.mark_finished(%lld, '...');",
+                                 id, id)});
+}
+
 // Up to the last block that any table may have: rows may move behind the end while it is swept.
 Range whole_of_any_table() {
     const auto ends = pg::make_array<Text>(pg::current_arena(), 2);
@@ -174,7 +194,7 @@ Range whole_of_any_table() {
 
 } // namespace
 
-void choose_walk(Migration &migration, const pg::TableKey &key) {
+CommandFacts choose_walk(Migration &migration, const pg::TableKey &key) {
     const CommandFacts facts = check_command_text(command_of(migration, whole_table(migration), key));
     migration.has_placeholders = facts.uses_parameters;
     migration.used_columns = facts.used_columns;
@@ -183,6 +203,7 @@ void choose_walk(Migration &migration, const pg::TableKey &key) {
     const WalkChoice choice = choose_walk(facts, look_at_table(migration));
     pg::raise_if(choice.refusal);
     migration.walks_leaves = choice.walks_leaves;
+    return facts;
 }
 
 Vector<Part> &plan_parts(const Migration &migration, const pg::TableKey &key, Arena arena) {
@@ -213,7 +234,12 @@ bool add_new_leaves(const Migration &migration) {
         return false;
     // What was allowed for the leaves that there were may not be for these.
     Migration now = migration;
-    choose_walk(now, key_of(fresh.front()));
+    const CommandFacts facts = choose_walk(now, key_of(fresh.front()));
+    if (!facts.is_repeatable && !migration.accepts_leaves && rows_may_have_moved(known, leaves))
+        for (const Part &part : fresh)
+            if (part.range)
+                refuse_moved_rows(migration, part);
+    store::settle_leaves(migration.id);
     for (Part &part : fresh) {
         store::insert_part(migration.id, part);
         const Text reason = pg::format("%s belongs to the table now", part.table_name.data());

@@ -1,6 +1,7 @@
 // Which parts a migration has: found when it is queued, and looked for again at its end.
 #pragma once
 
+#include "core/command_rules.hpp"
 #include "core/types.hpp"
 #include "pg/memory.hpp"
 #include "pg/table_key.hpp"
@@ -9,7 +10,7 @@ namespace bbm {
 
 // Asks all the rules about the command and the walk. Raises, or fills in how the table is walked. The current user is the
 // owner, with his search_path.
-void choose_walk(Migration &migration, const pg::TableKey &key);
+CommandFacts choose_walk(Migration &migration, const pg::TableKey &key);
 
 // All of them, with their ranges now, within the bounds that were given: the table itself, or each of its leaves; and the
 // rows without a key, where they are wanted.

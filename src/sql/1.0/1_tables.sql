@@ -75,6 +75,7 @@ CREATE TABLE bbm.migration (
     total_rows       bigint,
     walks_leaves     boolean NOT NULL DEFAULT false,
     with_nulls       boolean NOT NULL DEFAULT false,
+    accepts_leaves   boolean NOT NULL DEFAULT false,
     workers          integer NOT NULL DEFAULT 1,
     -- the pace
     job_interval     interval NOT NULL DEFAULT '0',
@@ -132,6 +133,7 @@ CREATE TABLE bbm.part (
     frontier        text[],
     is_cut          boolean NOT NULL,
     is_detached     boolean NOT NULL DEFAULT false,
+    bound           text,
     total_rows      bigint,
     created_at      timestamptz NOT NULL DEFAULT now()
 ) WITH (fillfactor = 70);
@@ -246,6 +248,7 @@ COMMENT ON COLUMN bbm.migration.bounds_attempts IS 'ranges that could not be fou
 COMMENT ON COLUMN bbm.migration.keys_planned IS 'batch sizes of the jobs that succeeded: how far it is where the key has no arithmetic';
 COMMENT ON COLUMN bbm.migration.walks_leaves IS 'each of its partitions or children by itself, and not the table as a whole';
 COMMENT ON COLUMN bbm.migration.used_columns IS 'columns of the table that the command uses, and their types (name, type, name, type ...); should one change, the migration stops';
+COMMENT ON COLUMN bbm.migration.accepts_leaves IS 'a person has said that all rows of new leaves are to be handled, though some may have come from others that are done';
 COMMENT ON COLUMN bbm.migration.workers IS 'processes that work on it at once, at the most';
 COMMENT ON COLUMN bbm.part.walk IS 'keys: by a unique key; values: by distinct values; blocks: by ctid; sweep: what the blocks have left, at once';
 COMMENT ON COLUMN bbm.part.is_only IS 'the rows of this table alone, not those of its children';
@@ -253,6 +256,7 @@ COMMENT ON COLUMN bbm.part.condition IS 'which rows of the table, beside scope_t
 COMMENT ON COLUMN bbm.part.table_file IS 'what the table''s file was when it was looked at last; NULL before';
 COMMENT ON COLUMN bbm.part.frontier IS 'the end of the last job that was cut; NULL before the first';
 COMMENT ON COLUMN bbm.part.is_detached IS 'it is no part of the migration''s table any more; it was done to its end nevertheless';
+COMMENT ON COLUMN bbm.part.bound IS 'its partition bound when it became a part';
 COMMENT ON COLUMN bbm.part.is_cut IS 'all of its range is in jobs';
 COMMENT ON COLUMN bbm.migration.active_since IS 'the last time it became active or finalizing; started_at is the start of the first job';
 COMMENT ON COLUMN bbm.migration.row_cost_us IS 'measured microseconds per key, for the size of the next job and its first sub-batch';

@@ -1,4 +1,5 @@
-# The README's story of an operator: its blocks are run in order, and what it says comes out must come out.
+# The README's stories, of walks and of an operator's day: their blocks are run in order, and what they say comes out must
+# come out.
 use strict;
 use warnings;
 
@@ -29,10 +30,11 @@ sub statements_of
 }
 
 my $readme = slurp_file('README.md');
-my ($story) = $readme =~ /<!-- story: the blocks(.*?)<!-- story: end -->/s;
-ok($story, 'the README tells a story');
-my @statements = map { statements_of($_) } $story =~ /^```sql\n(.*?)^```$/msg;
-cmp_ok(scalar @statements, '>', 15, 'which has statements');
+my @stories = $readme =~ /<!-- story: the blocks(.*?)<!-- story: end -->/sg;
+is(scalar @stories, 2, 'the README tells stories');
+my @blocks = map { /^```sql\n(.*?)^```$/msg } @stories;
+my @statements = map { statements_of($_) } @blocks;
+cmp_ok(scalar @statements, '>', 40, 'which have statements');
 
 my $node = new_node('readme', conf => "bbm.naptime = 1s\n");
 $node->start;

@@ -6,6 +6,7 @@
 #include "pg/memory.hpp"
 #include "pg/report.hpp"
 #include "pg/settings.hpp"
+#include "pg/workers.hpp"
 #include "store/migrations.hpp"
 #include "store/work.hpp"
 
@@ -105,6 +106,8 @@ void release(const Session &session, const Migration &migration, const Hold &hol
         if (!now || now->on_hold_until != hold.until)
             return;
         store::set_hold(now->id, 0, {});
+        if (now->workers > 1) // the others have left
+            pg::start_scheduler_at_commit();
         if (hold.tells)
             store::record_event(*now, "release", {.reason = why}, name(now->status));
     });

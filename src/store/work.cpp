@@ -60,6 +60,16 @@ pg::Statement blocked_statement = {"SELECT s.pid FROM pg_catalog.pg_stat_activit
                                    "worker' AND s.datid = $1::pg_catalog.oid"
                                    " AND $2::pg_catalog.int4 = ANY (pg_catalog.pg_blocking_pids(s.pid))"};
 
+// A running job counts as one that somebody works on: an orphan is found by the next claim.
+pg::Statement others_wait_statement = {
+    "WITH busy AS MATERIALIZED (SELECT DISTINCT m.id, m.table_root FROM bbm.job AS j JOIN bbm.migration AS m"
+    "  ON m.id = j.migration_id WHERE j.status = 'running')"
+    " SELECT FROM bbm.migration AS m WHERE m.status IN ('active', 'finalizing') AND m.id <> $3 AND m.home_system = $2"
+    " AND m.home_database = $1::pg_catalog.oid AND (m.next_job_at IS NULL OR m.next_job_at <= pg_catalog.now())"
+    " AND (m.on_hold_until IS NULL OR m.on_hold_until <= pg_catalog.now())"
+    " AND m.table_root NOT IN (SELECT table_root FROM busy)"
+    " AND (SELECT pg_catalog.count(*) FROM busy) < $4 LIMIT 1"};
+
 pg::Statement has_work_statement = {
     "SELECT id FROM bbm.migration WHERE status IN ('active', 'finalizing') AND home_system = $2"
     " AND home_database = $1::pg_catalog.oid LIMIT 1"};
@@ -107,6 +117,11 @@ int scheduler_process() {
 bool is_blocked_by_me() {
     pg::forget_statistics(); // or the transaction would see for ever who was there when it looked first
     return pg::execute(blocked_statement, {database(), pg::integer(pg::process_id())}) > 0;
+}
+
+bool others_wait(std::int64_t migration, int max_running) {
+    return pg::execute(others_wait_statement,
+                       {database(), system(), pg::integer(migration), pg::integer(max_running)}) > 0;
 }
 
 bool has_work() { return pg::execute(has_work_statement, {database(), system()}) > 0; }

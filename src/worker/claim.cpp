@@ -16,6 +16,7 @@
 #include "store/jobs.hpp"
 #include "store/migrations.hpp"
 #include "store/parts.hpp"
+#include "store/work.hpp"
 #include "worker/aim.hpp"
 #include "worker/part_plan.hpp"
 #include "worker/parts.hpp"
@@ -74,6 +75,14 @@ OpenJobs look_at(Vector<Job> &jobs) {
 bool is_full(const Migration &migration, const OpenJobs &open) {
     const bool next_is_suspect = open.next != nullptr && open.next->unproven_starts > 0;
     return open.live >= migration.workers || open.suspect_runs || (next_is_suspect && open.live > 0);
+}
+
+// One of several workers goes where another migration has none and all places are taken.
+bool gives_place(const ClaimRequest &request, const OpenJobs &open) {
+    const pg::Settings &settings = pg::settings();
+    return open.live > 0 && request.session.cancel == pg::Cancel::ignored &&
+           store::worker_processes() >= settings.max_workers &&
+           store::others_wait(request.migration.id, settings.max_running_migrations);
 }
 
 // By what the catalogs say now: another migration's root may have been written down before its table became a
@@ -308,7 +317,7 @@ Claim claim_next_job(const ClaimRequest &request, Arena arena) {
     if (table_is_busy(migration, arena))
         return {.kind = Claim::Kind::busy};
     const OpenJobs open = look_at(store::unfinished_jobs(migration.id, arena));
-    if (is_full(migration, open))
+    if (is_full(migration, open) || gives_place(request, open))
         return {.kind = Claim::Kind::busy};
     Text reason;
     if (fails_too_often(migration, open, reason))

@@ -138,6 +138,23 @@ SQL
 	all_once('deadly', 2000, 'a deadly job');
 }
 
+# Others are not kept waiting: one of several workers makes way for a migration that has none.
+{
+	$node->safe_psql('postgres', 'ALTER SYSTEM SET bbm.max_workers = 2');
+	$node->reload;
+	poll($node, 'postgres', 'SHOW bbm.max_workers', '2', 'two workers at the most, again');
+	add_counted_table($node, 'postgres', 'greedy', 100_000);
+	add_counted_table($node, 'postgres', 'modest', 100);
+	my $greedy = queue_add_one($node, 'postgres', 'greedy', "workers => 4, batch_size => 100, sub_batch_size => 50, pause => '2 ms'");
+	poll($node, 'postgres', "SELECT count(DISTINCT pid) FROM bbm.workers WHERE migration_id = $greedy", '2', 'it takes all places');
+	my $modest = queue_add_one($node, 'postgres', 'modest');
+	status_is($modest, 'finished', 'and gives one away');
+	is($node->safe_psql('postgres', "SELECT status FROM bbm.migrations WHERE id = $greedy"), 'active', 'before it has come to its end');
+	$node->safe_psql('postgres', "SELECT bbm.alter($greedy, batch_size => 100000, sub_batch_size => 5000, pause => '0')");
+	status_is($greedy, 'finished', 'to which it comes');
+	all_once('greedy', 100_000, 'a greedy migration');
+}
+
 # Little to do: nobody is started for nothing, again and again.
 {
 	add_counted_table($node, 'postgres', 'small', 50);

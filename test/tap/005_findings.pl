@@ -150,7 +150,7 @@ SQL
 	my $id = $node->safe_psql('postgres', "SELECT bbm.queue('trap', 'trap', command => 'UPDATE trap SET n = harmless()', start => false)", @alice);
 	isnt($node->safe_psql('postgres', 'SELECT count(*) FROM caught'), '0', 'planning runs immutable functions');
 	my $shown = $node->safe_psql('postgres', "SELECT * FROM bbm.explain($id)");
-	like($shown, qr/UPDATE trap SET n = harmless/, 'a superuser sees what another role has queued');
+	like($shown, qr/UPDATE ONLY public\.trap SET n = harmless/, 'a superuser sees what another role has queued');
 	is($node->safe_psql('postgres', 'SELECT DISTINCT role_name FROM caught'), 'alice', 'and runs nothing of it');
 	like($node->safe_psql('postgres', "SELECT * FROM bbm.explain($id)", @alice), qr/Index/, 'its owner sees the plan');
 	$node->safe_psql('postgres', "SELECT bbm.delete($id)");
@@ -414,21 +414,17 @@ CREATE TABLE $name (LIKE ${name}_old INCLUDING ALL);
 INSERT INTO $name (id, n) SELECT i, 0 FROM generate_series(1, 3000) AS i;
 COMMIT;
 SQL
-	poll($node, 'postgres', "SELECT status <> 'active' FROM bbm.migrations WHERE id = $id", 't', "$name: the migration stops");
-	is(events_of($node, 'postgres', $id), 'failed|42P01', 'with the reason');
+	status_is('postgres', $id, 'finished', "$name: the migration goes on");
 	is($node->safe_psql('postgres', "SELECT count(*) FROM $name WHERE n <> 0"), '0', 'no row of the new table is changed');
-	$node->safe_psql('postgres', "BEGIN; DROP TABLE $name; ALTER TABLE ${name}_old RENAME TO $name; COMMIT; SELECT bbm.retry($id)");
-	status_is('postgres', $id, 'finished', 'with its name back and retry it ends');
+	$node->safe_psql('postgres', "BEGIN; DROP TABLE $name; ALTER TABLE ${name}_old RENAME TO $name; COMMIT");
 	is(tally($node, 'postgres', $name), '2000|0|0', 'and every row was handled once');
 
 	$node->safe_psql('postgres', "CREATE SCHEMA IF NOT EXISTS elsewhere; UPDATE $name SET n = 0; TRUNCATE ${name}_hits");
 	$id = $node->safe_psql('postgres', "SELECT bbm.queue('$name again', '$name', command => 'UPDATE $name SET n = n + 1$form', sub_batch_size => 20, pause => '20ms')");
 	poll($node, 'postgres', "SELECT count(*) > 0 FROM ${name}_hits", 't', "$name: work has begun again");
 	$node->safe_psql('postgres', "ALTER TABLE $name SET SCHEMA elsewhere");
-	status_is('postgres', $id, 'failed', "$name: a table that moves to another schema stops it");
-	is(events_of($node, 'postgres', $id), 'failed|42P01', 'with the reason');
-	$node->safe_psql('postgres', "ALTER TABLE elsewhere.$name SET SCHEMA public; SELECT bbm.retry($id)");
-	status_is('postgres', $id, 'finished', 'moved back and retried it ends');
+	status_is('postgres', $id, 'finished', "$name: a table that moves to another schema does not stop it");
+	$node->safe_psql('postgres', "ALTER TABLE elsewhere.$name SET SCHEMA public");
 	is(tally($node, 'postgres', $name), '2000|0|0', 'and every row was handled once');
 }
 

@@ -6,6 +6,7 @@
 #include "pg/walker.hpp"
 
 #include <algorithm>
+#include <iterator>
 
 extern "C" {
 #include "postgres.h"
@@ -66,6 +67,14 @@ Text type_of(const FormData_pg_attribute &column) {
     return format("%s COLLATE %s", type, quote_identifier(get_collation_name(column.attcollation)));
 }
 
+// An integer that has become a wider one is the same number in every expression that the server still accepts.
+bool is_same_or_wider(Text was, Text is) {
+    constexpr Text integers[] = {"smallint", "integer", "bigint"};
+    const auto *begin = std::begin(integers), *end = std::end(integers);
+    const auto *from = std::find(begin, end, was), *to = std::find(begin, end, is);
+    return was == is || (from != end && to != end && from < to);
+}
+
 Text find_type(Key columns, Text name) {
     for (std::size_t i = 0; i + 1 < columns.size(); i += 2)
         if (columns[i] == name)
@@ -95,7 +104,7 @@ Key used_columns(const void *query, std::uint32_t table) {
 void check_used_columns(Key known, Key now, Key key, std::uint32_t table) {
     for (std::size_t i = 0; i + 1 < known.size(); i += 2) {
         const Text name = known[i], was = known[i + 1], is = find_type(now, name);
-        if (was == is || std::find(key.begin(), key.end(), name) != key.end())
+        if (is_same_or_wider(was, is) || std::find(key.begin(), key.end(), name) != key.end())
             continue;
         raise(Refusal{"42804",
                       format("column \"%.*s\" of table %s is not what it was", width(name), name.data(),

@@ -43,6 +43,7 @@ SELECT bbm.queue('x', 'v', 'n', command => 'UPDATE v SET n = 1', batching_strate
 SELECT bbm.queue('x', 'v', 'grp', command => 'UPDATE v SET grp = 1', batching_strategy => 'loose_index_scan'); \echo SQLSTATE :SQLSTATE
 SELECT bbm.queue('x', 'v', command => 'UPDATE v SET n = 1', with_nulls => true); \echo SQLSTATE :SQLSTATE
 SELECT bbm.queue('x', 'v', command => 'UPDATE v SET n = 1', batching_strategy => 'quickest'); \echo SQLSTATE :SQLSTATE
+SELECT bbm.queue('x', 'v', 'grp', command => 'UPDATE v SET n = 1', batching_strategy => 'loose_index_scan', with_nulls => true, batch_min_value => 5); \echo SQLSTATE :SQLSTATE
 CREATE TABLE no_key (grp int, n int);
 CREATE INDEX ON no_key (grp);
 INSERT INTO no_key VALUES (NULL, 1);
@@ -84,6 +85,7 @@ SELECT n, count(*) FROM pb GROUP BY n;
 SELECT bbm.queue('x', 'b', command => 'UPDATE b SET n = n + 1', batching_strategy => 'ctid'); \echo SQLSTATE :SQLSTATE
 SELECT bbm.queue('x', 'b', command => 'INSERT INTO no_key SELECT what FROM b', batching_strategy => 'ctid'); \echo SQLSTATE :SQLSTATE
 SELECT bbm.queue('x', 'b', 'what', command => 'DELETE FROM b', batching_strategy => 'ctid'); \echo SQLSTATE :SQLSTATE
+SELECT bbm.queue('x', 'b', command => 'DELETE FROM b', batching_strategy => 'ctid', batch_max_value => '(3,1)'); \echo SQLSTATE :SQLSTATE
 SELECT bbm.queue('x', 'b', command => 'DELETE FROM b', batching_strategy => 'ctid', on_data_error => 'quarantine'); \echo SQLSTATE :SQLSTATE
 -- Rewritten in the middle: its rows have other places. Queued once more it begins anew.
 UPDATE b SET done = false;

@@ -62,6 +62,11 @@ void check_strategy(const QueueRequest &request) {
         refuse_value("batching strategy loose_index_scan needs column_name", "Name a column with an index.");
     if (strategy == kByBlocks && has_columns)
         refuse_value("batching strategy ctid takes no column_name", "It walks the blocks of the table.");
+    const bool has_bounds = request.batch_min_value.data() != nullptr || request.batch_max_value.data() != nullptr;
+    if (has_bounds && strategy == kByBlocks)
+        refuse_value("batching strategy ctid takes no bounds", "Rows move from block to block: use a condition.");
+    if (has_bounds && request.with_nulls)
+        refuse_value("with_nulls cannot be combined with bounds", "A NULL lies within no bounds: use a condition.");
     if (request.with_nulls && strategy != kByValues)
         refuse_value("with_nulls is for batching strategy loose_index_scan", "A key has no NULLs.");
 }

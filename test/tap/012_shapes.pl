@@ -2,7 +2,7 @@
 # several workers walk them, rows come, change and go, migrations are paused, workers die. Every row that was there and
 # still is was handled exactly once; a row that came meanwhile at most once.
 #   SHAPES=300          how many
-#   SEED=n              the same ones again; what happens when is chance
+#   SEED=n FIRST=m      the same ones again, from the m-th; what happens when is chance
 use strict;
 use warnings;
 
@@ -16,8 +16,8 @@ use Time::HiRes qw(time);
 
 my $shapes = $ENV{SHAPES} || 300;
 my $seed = $ENV{SEED} || (time() * 1000 + $$) % 2**31;
-srand $seed;
-note "SEED=$seed SHAPES=$shapes";
+my $first = $ENV{FIRST} || 1;
+note "SEED=$seed SHAPES=$shapes FIRST=$first";
 
 # So many tables at a time.
 my $together = 25;
@@ -74,6 +74,7 @@ SQL
 sub random_shape
 {
 	my ($number) = @_;
+	seed_shape($seed, $number);
 	my $name = one_of("s$number", qq("Odd one"."s $number"), qq("It's ""$number"" {a}"));
 	my @names = column_names();
 	my @columns = map { { %{ random_column() }, name => shift @names } } 1 .. one_of(1, 1, 1, 2, 2, 2, 3, 4);
@@ -180,17 +181,19 @@ SQL
 }
 
 my $waves = POSIX::ceil($shapes / $together);
-my $made = 0;
+my $made = $first - 1;
+my $last = $made + $shapes;
 for my $wave (1 .. $waves)
 {
 	my $sql = '';
-	while ($made < $shapes && $made < $wave * $together)
+	while ($made < $last && $made < $first - 1 + $wave * $together)
 	{
 		my $shape = random_shape(++$made);
 		$about[$made] = $shape->{about};
 		++$columns{ $shape->{columns} };
 		$sql .= $shape->{sql};
 	}
+	srand;
 	$node->safe_psql('postgres', $sql);
 	# Together, so that they are all at work when something happens.
 	$node->safe_psql('postgres', "SELECT bbm.resume(id) FROM bbm.migrations WHERE status = 'paused'");

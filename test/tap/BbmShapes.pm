@@ -5,10 +5,12 @@ package BbmShapes;
 use strict;
 use warnings;
 
+use BbmTest;
+use Digest::MD5 qw(md5);
 use Exporter 'import';
 use List::Util qw(shuffle);
 
-our @EXPORT = qw(prepare_shapes one_of chance unquoted random_column random_settings value_of column_names
+our @EXPORT = qw(prepare_shapes seed_shape one_of chance unquoted random_column random_settings value_of column_names
   ask_server kill_a_worker end_a_worker);
 
 sub prepare_shapes
@@ -74,6 +76,9 @@ my @settings = (
 	'SET extra_float_digits = -10', "SET timezone = 'Asia/Kolkata'", "SET timezone = 'America/St_Johns'", "SET bytea_output = 'escape'",
 	'SET array_nulls = off', 'SET standard_conforming_strings = off');
 
+# A shape is the same one whatever happened before; neighbours have nothing in common.
+sub seed_shape { srand unpack 'L', md5("@_"); return; }
+
 sub one_of { return $_[ rand @_ ]; }
 sub chance { return rand() < $_[0]; }
 
@@ -111,7 +116,8 @@ sub ask_server
 {
 	my ($node, $sql) = @_;
 	my ($out, $err) = ('', '');
-	my $rc = $node->psql('postgres', $sql, stdout => \$out, stderr => \$err, on_error_stop => 1);
+	# A psql that finds no server may be gone before it was told what to ask.
+	my $rc = eval { $node->psql('postgres', $sql, stdout => \$out, stderr => \$err, on_error_stop => 1) } // return;
 	return $out if $rc == 0;
 	die $err if $rc == 3 && $err !~ /terminat|starting up|crash|recovery|closed|cannot (?:pause|resume)/;
 	return;
@@ -124,7 +130,7 @@ sub kill_a_worker
 	my $pid = ask_server($node, "SELECT pid FROM pg_stat_activity WHERE backend_type = 'bbm worker' ORDER BY random() LIMIT 1");
 	return 0 if !$pid;
 	return 0 if !kill 9, $pid;
-	$node->poll_query_until('postgres', 'SELECT 1', '1') or die 'the server does not come back';
+	deadline_loop(60, sub { return system('pg_isready', '-q', '-d', $node->connstr('postgres')) == 0; }) or die 'the server does not come back';
 	return 1;
 }
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The tests that need whole servers: crashes, restarts, standbys, dropped databases.
 #   run.sh [FILE...]        all of test/tap without FILE; KILLS and SEED steer 002_torture.pl,
-#                           SEQUENCES, FIRST and SEED 007_model.pl, SHAPES and SEED 012_shapes.pl
+#                           SEQUENCES, FIRST and SEED 007_model.pl, SHAPES, FIRST and SEED 012 and 015
 # Ends with "tap: N passed, M failed". Logs of a failed run stay in build/tap-logs.
 set -euo pipefail
 

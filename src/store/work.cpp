@@ -70,6 +70,11 @@ pg::Statement others_wait_statement = {
     " AND m.table_root NOT IN (SELECT table_root FROM busy)"
     " AND (SELECT pg_catalog.count(*) FROM busy) < $4 LIMIT 1"};
 
+pg::Statement earlier_statement = {
+    "SELECT o.table_oid FROM bbm.migration AS m JOIN bbm.migration AS o ON o.table_root <> m.table_root"
+    " AND o.status IN ('active', 'finalizing') AND (o.priority > m.priority OR o.priority = m.priority AND o.id < m.id)"
+    " WHERE m.id = $1"};
+
 pg::Statement has_work_statement = {
     "SELECT id FROM bbm.migration WHERE status IN ('active', 'finalizing') AND home_system = $2"
     " AND home_database = $1::pg_catalog.oid LIMIT 1"};
@@ -117,6 +122,13 @@ int scheduler_process() {
 bool is_blocked_by_me() {
     pg::forget_statistics(); // or the transaction would see for ever who was there when it looked first
     return pg::execute(blocked_statement, {database(), pg::integer(pg::process_id())}) > 0;
+}
+
+Vector<std::uint32_t> &earlier_tables(std::int64_t migration, Arena arena) {
+    auto &tables = make<Vector<std::uint32_t>>(arena);
+    pg::query(earlier_statement, {pg::integer(migration)},
+              [&](pg::Row row) { tables.push_back(static_cast<std::uint32_t>(row.integer(1))); });
+    return tables;
 }
 
 bool others_wait(std::int64_t migration, int max_running) {

@@ -23,6 +23,8 @@ Vector<Worker> &live_workers(Arena arena);
 int worker_processes();  // of bbm, in all databases
 int scheduler_process(); // that holds this database's scheduler lock; 0 for none
 bool is_blocked_by_me(); // does any bbm worker here wait for a lock that this process holds?
+// The tables of runnable migrations that come before this one and are known under other roots.
+Vector<std::uint32_t> &earlier_tables(std::int64_t migration, Arena arena);
 // Could another migration start now, had it a worker? So many may run at once.
 bool others_wait(std::int64_t migration, int max_running);
 bool has_work();         // is any migration of this home runnable?

@@ -87,11 +87,25 @@ bool gives_place(const ClaimRequest &request, const OpenJobs &open) {
 
 // By what the catalogs say now: another migration's root may have been written down before its table became a
 // partition. A migration that was paused counts as long as its last sub-batch runs.
+bool is_same_table(std::uint32_t table, const Migration &migration) {
+    return pg::table_root(table) == migration.table_root;
+}
+
 bool table_is_busy(const Migration &migration, Arena arena) {
     const auto &jobs = store::running_jobs(migration.id, arena);
     return std::any_of(jobs.begin(), jobs.end(), [&](const store::RunningJob &job) {
-        return pg::table_root(job.table_oid) == migration.table_root && is_live(job.id);
+        return is_same_table(job.table_oid, migration) && is_live(job.id);
     });
+}
+
+// An earlier migration that does not know yet where its table belongs now, between two of its jobs. Only the table of a
+// partition or child can have been another one's.
+bool is_behind(const Migration &migration, Arena arena) {
+    if (migration.table_root == migration.table_oid)
+        return false;
+    const auto &tables = store::earlier_tables(migration.id, arena);
+    return std::any_of(tables.begin(), tables.end(),
+                       [&](std::uint32_t table) { return is_same_table(table, migration); });
 }
 
 Claim end(const Migration &migration, MigrationEvent event, Text reason) {
@@ -314,7 +328,7 @@ Claim claim_next_job(const ClaimRequest &request, Arena arena) {
     const Migration &migration = request.migration;
     if (migration.status == MigrationStatus::active && migration.on_hold_until > pg::now())
         return {.kind = Claim::Kind::rest, .until = migration.on_hold_until};
-    if (table_is_busy(migration, arena))
+    if (table_is_busy(migration, arena) || is_behind(migration, arena))
         return {.kind = Claim::Kind::busy};
     const OpenJobs open = look_at(store::unfinished_jobs(migration.id, arena));
     if (is_full(migration, open) || gives_place(request, open))

@@ -1,6 +1,8 @@
 #include "pg/done_rows.hpp"
 
 #include "pg/expression.hpp"
+#include "pg/folding.hpp"
+#include "pg/never_null.hpp"
 #include "pg/walker.hpp"
 
 #include <limits>
@@ -9,7 +11,6 @@ extern "C" {
 #include "postgres.h"
 
 #include "access/sysattr.h"
-#include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "nodes/bitmapset.h"
 #include "nodes/makefuncs.h"
@@ -115,37 +116,6 @@ bool is_distinct_from_itself(const Assignments &assignments, const DistinctExpr 
     return false;
 }
 
-bool sorts(Oid comparison, Oid type) {
-    Oid family, input;
-    int16 strategy;
-    return op_mergejoinable(comparison, type) || get_ordering_op_properties(comparison, &family, &input, &strategy);
-}
-
-// The server's own order of its own types: it raises no error. Values that hold others call whatever compares those.
-bool is_plain_comparison(Oid comparison, Oid collation) {
-    Oid left, right;
-    op_input_types(comparison, &left, &right);
-    const auto is_plain = [&](Oid type) {
-        return !(IsPolymorphicType(type) && type != ANYENUMOID) && type != RECORDOID && type != RECORDARRAYOID &&
-               (!type_is_collatable(type) || OidIsValid(collation));
-    };
-    if (!OidIsValid(left) || !OidIsValid(right) || !is_plain(left) || !is_plain(right))
-        return false;
-    const Oid negator = get_negator(comparison);
-    return sorts(comparison, left) || (OidIsValid(negator) && sorts(negator, left));
-}
-
-// A function that promises to tell nothing of its arguments raises no error that depends on them.
-bool is_harmless(Oid function) {
-    return is_builtin(function) && func_volatile(function) == PROVOLATILE_IMMUTABLE && get_func_leakproof(function);
-}
-
-bool can_work_out(Oid operator_, Oid collation) {
-    const Oid function = get_opcode(operator_);
-    return is_harmless(function) || (is_builtin(function) && func_volatile(function) == PROVOLATILE_IMMUTABLE &&
-                                     is_plain_comparison(operator_, collation));
-}
-
 Node *rewrite_parts(Node *node, Rewriting &rewriting) {
     return expression_tree_mutator(node, mutator(rewrite), &rewriting);
 }
@@ -183,8 +153,8 @@ Node *rewrite_call(FuncExpr *call, Rewriting &rewriting) {
         break;
     }
     Node *node = reinterpret_cast<Node *>(call);
-    return is_harmless(call->funcid) && !call->funcretset ? rewrite_parts(node, rewriting)
-                                                          : leave_open(node, rewriting);
+    return can_fold_function(call->funcid) && !call->funcretset ? rewrite_parts(node, rewriting)
+                                                                : leave_open(node, rewriting);
 }
 
 Node *rewrite_column(Var *column, Rewriting &rewriting) {
@@ -215,8 +185,19 @@ Node *rewrite_constant(Const *constant, Rewriting &rewriting) {
     return is_fixed ? static_cast<Node *>(copyObjectImpl(node)) : leave_open(node, rewriting);
 }
 
+// IN over a list of varchar: each is taken for a text.
+Node *rewrite_relabelled_array(ArrayCoerceExpr *array, Rewriting &rewriting) {
+    Node *node = reinterpret_cast<Node *>(array);
+    Node *element = reinterpret_cast<Node *>(array->elemexpr);
+    if (!IsA(element, RelabelType) || !IsA(reinterpret_cast<RelabelType *>(element)->arg, CaseTestExpr))
+        return leave_open(node, rewriting);
+    auto *rewritten = static_cast<ArrayCoerceExpr *>(copyObjectImpl(array));
+    rewritten->arg = reinterpret_cast<Expr *>(rewrite(reinterpret_cast<Node *>(array->arg), &rewriting));
+    return reinterpret_cast<Node *>(rewritten);
+}
+
 Node *rewrite_comparison(Node *node, Oid operator_, Oid collation, Rewriting &rewriting) {
-    return can_work_out(operator_, collation) ? rewrite_parts(node, rewriting) : leave_open(node, rewriting);
+    return can_fold_operator(operator_, collation) ? rewrite_parts(node, rewriting) : leave_open(node, rewriting);
 }
 
 Node *rewrite_distinct(DistinctExpr *distinct, Rewriting &rewriting) {
@@ -256,6 +237,8 @@ Node *rewrite(Node *node, void *context) {
         const auto *operation = reinterpret_cast<ScalarArrayOpExpr *>(node);
         return rewrite_comparison(node, operation->opno, operation->inputcollid, rewriting);
     }
+    case T_ArrayCoerceExpr:
+        return rewrite_relabelled_array(reinterpret_cast<ArrayCoerceExpr *>(node), rewriting);
     case T_CoerceToDomain: // what is stored has passed its constraints
         return rewrite(reinterpret_cast<Node *>(reinterpret_cast<CoerceToDomain *>(node)->arg), context);
     default:

@@ -1,10 +1,9 @@
 #include "pg/expression.hpp"
 
+#include "core/clock_words.hpp"
+#include "pg/memory.hpp"
 #include "pg/report.hpp"
 #include "pg/walker.hpp"
-
-#include <algorithm>
-#include <iterator>
 
 extern "C" {
 #include "postgres.h"
@@ -14,11 +13,23 @@ extern "C" {
 #include "catalog/pg_type.h"
 #include "nodes/execnodes.h"
 #include "nodes/nodeFuncs.h"
+#include "nodes/parsenodes.h"
+#include "parser/parser.h"
+#include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/regproc.h"
 #include "utils/typcache.h"
 }
+
+namespace {
+
+// Here String is the server's.
+const char *text_of(const A_Const *constant) {
+    return !constant->isnull && IsA(&constant->val, String) ? strVal(&constant->val) : "";
+}
+
+} // namespace
 
 namespace bbm::pg {
 
@@ -30,35 +41,6 @@ struct Search {
     Text found;
 };
 
-constexpr Oid kDraws[] = {F_NEXTVAL, F_GEN_RANDOM_UUID, F_CLOCK_TIMESTAMP};
-constexpr Oid kClocks[] = {F_NOW, F_TRANSACTION_TIMESTAMP, F_STATEMENT_TIMESTAMP};
-// Of something that is not NULL they make something that is not NULL, or raise. (Casts to time do not: infinity has
-// none.)
-constexpr Oid kKeepers[] = {F_VARCHAR_VARCHAR_INT4_BOOL,
-                            F_BPCHAR_BPCHAR_INT4_BOOL,
-                            F_TEXT_BPCHAR,
-                            F_TEXTCAT,
-                            F_NUMERIC_NUMERIC_INT4,
-                            F_NUMERIC_INT2,
-                            F_NUMERIC_INT4,
-                            F_NUMERIC_INT8,
-                            F_INT2_INT4,
-                            F_INT4_INT8,
-                            F_INT8_INT2,
-                            F_INT8_INT4,
-                            F_TIMESTAMP_TIMESTAMP_INT4,
-                            F_TIMESTAMPTZ_TIMESTAMPTZ_INT4,
-                            F_DATE_TIMESTAMP,
-                            F_DATE_TIMESTAMPTZ,
-                            F_TIMESTAMP_DATE,
-                            F_TIMESTAMP_TIMESTAMPTZ,
-                            F_TIMESTAMPTZ_DATE,
-                            F_TIMESTAMPTZ_TIMESTAMP};
-
-template <std::size_t Size> bool is_one_of(const Oid (&list)[Size], Oid function) {
-    return std::find(std::begin(list), std::end(list), function) != std::end(list);
-}
-
 bool search_in(Node *node, void *context);
 
 // table_to_xml and its like are stable.
@@ -67,7 +49,7 @@ bool may_read_tables(Oid function) { return !is_builtin(function) || get_func_re
 bool is_beyond(Oid function, void *context) {
     auto &search = *static_cast<Search *>(context);
     const char volatility = func_volatile(function);
-    if (volatility == PROVOLATILE_IMMUTABLE || (search.with_draws && is_one_of(kDraws, function)))
+    if (volatility == PROVOLATILE_IMMUTABLE || (search.with_draws && is_draw(function)))
         return false;
     const bool reads = may_read_tables(function);
     if (volatility == PROVOLATILE_STABLE &&
@@ -94,10 +76,11 @@ bool is_opaque_aggregate(Node *node) {
 
 // Its constraints are run with every value that comes by. They do not change it.
 bool search_in_domain(Oid domain, Search &search) {
-    DomainConstraintRef constraints;
-    InitDomainConstraintRef(domain, &constraints, CurrentMemoryContext, false);
+    // The memory context calls back to it when it ends.
+    auto *constraints = static_cast<DomainConstraintRef *>(palloc0(sizeof(DomainConstraintRef)));
+    InitDomainConstraintRef(domain, constraints, CurrentMemoryContext, false);
     ListCell *cell;
-    foreach (cell, constraints.constraints) {
+    foreach (cell, constraints->constraints) {
         const auto *constraint = static_cast<DomainConstraintState *>(lfirst(cell));
         Search inside = {Calls::harmless, false, {}};
         if (constraint->check_expr != nullptr && search_in(reinterpret_cast<Node *>(constraint->check_expr), &inside))
@@ -180,58 +163,42 @@ bool search_in(Node *node, void *context) {
            expression_tree_walker(node, walker(search_in), context);
 }
 
-bool all_never_null(const List *list) {
-    ListCell *cell;
-    foreach (cell, list)
-        if (!is_never_null(static_cast<Node *>(lfirst(cell))))
-            return false;
-    return true;
+bool find_clock_word(Node *node, void *) {
+    if (node == nullptr)
+        return false;
+    if (IsA(node, A_Const))
+        return names_the_clock(text_of(reinterpret_cast<A_Const *>(node)));
+    return raw_expression_tree_walker(node, walker(find_clock_word), nullptr);
 }
 
-bool any_never_null(const List *list) {
+// The value of such a constant is what the clock said when the command was analysed; its text has to be looked at.
+bool has_clock_word(Text command) {
     ListCell *cell;
-    foreach (cell, list)
-        if (is_never_null(static_cast<Node *>(lfirst(cell))))
+    foreach (cell, raw_parser(c_string(command), RAW_PARSE_DEFAULT))
+        if (find_clock_word(lfirst_node(RawStmt, cell)->stmt, nullptr))
             return true;
     return false;
 }
 
-bool is_call_never_null(const FuncExpr *call) {
-    if (call->funcid == F_CONCAT)
-        return !call->funcvariadic; // concat(VARIADIC NULL) is NULL
-    if (is_one_of(kKeepers, call->funcid))
-        return all_never_null(call->args);
-    return is_one_of(kDraws, call->funcid) ? all_never_null(call->args) : is_one_of(kClocks, call->funcid);
-}
+struct Literals {
+    Text command;
+    Text found;
+};
 
-bool is_case_never_null(const CaseExpr *expression) {
-    ListCell *cell;
-    foreach (cell, expression->args)
-        if (!is_never_null(reinterpret_cast<Node *>(lfirst_node(CaseWhen, cell)->result)))
-            return false;
-    return is_never_null(reinterpret_cast<Node *>(expression->defresult));
-}
-
-bool is_clock(SQLValueFunctionOp operation) {
-    switch (operation) {
-    case SVFOP_CURRENT_DATE:
-    case SVFOP_CURRENT_TIME:
-    case SVFOP_CURRENT_TIME_N:
-    case SVFOP_CURRENT_TIMESTAMP:
-    case SVFOP_CURRENT_TIMESTAMP_N:
-    case SVFOP_LOCALTIME:
-    case SVFOP_LOCALTIME_N:
-    case SVFOP_LOCALTIMESTAMP:
-    case SVFOP_LOCALTIMESTAMP_N:
-        return true;
-    default:
+bool find_literal(Node *node, void *context) {
+    if (node == nullptr)
         return false;
+    auto &literals = *static_cast<Literals *>(context);
+    if (IsA(node, Param))
+        literals.found = format("a parameter");
+    if (IsA(node, Const) && !reinterpret_cast<Const *>(node)->constisnull) {
+        const Oid type = reinterpret_cast<Const *>(node)->consttype;
+        const Reading reading = how_read(type);
+        if (reading == Reading::unknown || (reading == Reading::by_clock && has_clock_word(literals.command)))
+            literals.found =
+                format("a constant of type %s, which may be read as another value the next time", format_type_be(type));
     }
-}
-
-template <class T> const T *as(const Node *node) { return reinterpret_cast<const T *>(node); }
-template <class T> bool is_argument_never_null(const Node *node) {
-    return is_never_null(reinterpret_cast<const Node *>(as<T>(node)->arg));
+    return !literals.found.empty() || expression_tree_walker(node, walker(find_literal), context);
 }
 
 } // namespace
@@ -248,37 +215,14 @@ Text find_call_beside_draws(Node *expression) {
     return search.found;
 }
 
-bool is_never_null(const Node *node) {
-    if (node == nullptr)
-        return false;
-    switch (nodeTag(node)) {
-    case T_Const:
-        return !as<Const>(node)->constisnull;
-    case T_NextValueExpr:
-    case T_NullTest:
-    case T_BooleanTest:
-        return true;
-    case T_SQLValueFunction:
-        return is_clock(as<SQLValueFunction>(node)->op);
-    case T_FuncExpr:
-        return is_call_never_null(as<FuncExpr>(node));
-    case T_OpExpr:
-        return is_one_of(kKeepers, get_opcode(as<OpExpr>(node)->opno)) && all_never_null(as<OpExpr>(node)->args);
-    case T_CoalesceExpr:
-        return any_never_null(as<CoalesceExpr>(node)->args);
-    case T_CaseExpr:
-        return is_case_never_null(as<CaseExpr>(node));
-    case T_RelabelType:
-        return is_argument_never_null<RelabelType>(node);
-    case T_CollateExpr:
-        return is_argument_never_null<CollateExpr>(node);
-    case T_CoerceViaIO: // the server raises where an input function makes NULL of a text
-        return is_argument_never_null<CoerceViaIO>(node);
-    case T_CoerceToDomain:
-        return is_argument_never_null<CoerceToDomain>(node);
-    default:
-        return false;
-    }
+Text find_loose_literal(Node *expression, Text command) {
+    Literals literals = {command, {}};
+    (void)find_literal(expression, &literals);
+    return literals.found;
+}
+
+bool is_draw(std::uint32_t function) {
+    return function == F_NEXTVAL || function == F_GEN_RANDOM_UUID || function == F_CLOCK_TIMESTAMP;
 }
 
 bool is_builtin(std::uint32_t function) { return function < FirstNormalObjectId; }

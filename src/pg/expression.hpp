@@ -23,9 +23,6 @@ Text find_call(Node *expression, Calls allowed);
 // gen_random_uuid(), clock_timestamp().
 Text find_call_beside_draws(Node *expression);
 
-// Is the value never NULL, whatever the row? Of a short list of things that is known.
-bool is_never_null(const Node *expression);
-
 // How the value of a constant comes from its text.
 enum class Reading {
     fixed,       // always the same
@@ -35,6 +32,12 @@ enum class Reading {
 };
 Reading how_read(std::uint32_t type);
 
+// A constant in the analysed expression that may have another value when the command is analysed again, or a parameter;
+// empty if there is none. Whether a date says 'now' only the text of the command tells.
+Text find_loose_literal(Node *expression, Text command);
+
+// nextval() and its like: see find_call_beside_draws().
+bool is_draw(std::uint32_t function);
 bool is_builtin(std::uint32_t function);
 
 } // namespace bbm::pg

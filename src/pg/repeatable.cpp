@@ -1,6 +1,5 @@
 #include "pg/repeatable.hpp"
 
-#include "core/clock_words.hpp"
 #include "pg/catalog.hpp"
 #include "pg/done_rows.hpp"
 #include "pg/expression.hpp"
@@ -20,7 +19,6 @@ extern "C" {
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "nodes/parsenodes.h"
-#include "parser/parser.h"
 #include "parser/parsetree.h"
 #include "rewrite/rewriteHandler.h"
 #include "utils/builtins.h"
@@ -53,20 +51,12 @@ extern "C" {
 // Functions are taken for what they are declared to be: who says IMMUTABLE of a function that is not has said so to the
 // server, too.
 
-namespace {
-
-// Here String is the server's.
-const char *text_of(const A_Const *constant) {
-    return !constant->isnull && IsA(&constant->val, String) ? strVal(&constant->val) : "";
-}
-
-} // namespace
-
 namespace bbm::pg {
 
 namespace {
 
 Repeatable refuse(Text reason) { return {.why_not = reason}; }
+Text with_subject(Text reason) { return format("it %.*s", width(reason), reason.data()); }
 
 // What sub-queries and joined tables have that decides about repeating, beside functions.
 struct TableSearch {
@@ -167,44 +157,6 @@ Bitmapset *columns_of(std::span<Node *const> values) {
     return columns;
 }
 
-bool find_clock_word(Node *node, void *) {
-    if (node == nullptr)
-        return false;
-    if (IsA(node, A_Const))
-        return names_the_clock(text_of(reinterpret_cast<A_Const *>(node)));
-    return raw_expression_tree_walker(node, walker(find_clock_word), nullptr);
-}
-
-// The value of such a constant is what the clock said when the command was analysed; its text has to be looked at.
-bool has_clock_word(Text command) {
-    ListCell *cell;
-    foreach (cell, raw_parser(c_string(command), RAW_PARSE_DEFAULT))
-        if (find_clock_word(lfirst_node(RawStmt, cell)->stmt, nullptr))
-            return true;
-    return false;
-}
-
-struct Literals {
-    Text command;
-    Text found;
-};
-
-bool find_loose_literal(Node *node, void *context) {
-    if (node == nullptr)
-        return false;
-    auto &literals = *static_cast<Literals *>(context);
-    if (IsA(node, Param))
-        literals.found = format("a parameter");
-    if (IsA(node, Const) && !reinterpret_cast<Const *>(node)->constisnull) {
-        const Oid type = reinterpret_cast<Const *>(node)->consttype;
-        const Reading reading = how_read(type);
-        if (reading == Reading::unknown || (reading == Reading::by_clock && has_clock_word(literals.command)))
-            literals.found =
-                format("a constant of type %s, which may be read as another value the next time", format_type_be(type));
-    }
-    return !literals.found.empty() || expression_tree_walker(node, walker(find_loose_literal), context);
-}
-
 const char *column_name(Oid table, int column) {
     const char *column_name = column == 0 ? nullptr : get_attname(table, static_cast<AttrNumber>(column), true);
     return column_name == nullptr ? "the row as a whole" : quote_identifier(column_name);
@@ -218,9 +170,8 @@ Text check_value(const Assignments &assignments, Oid table, std::size_t column, 
         return format("what it assigns to %s %.*s", target, width(call), call.data());
     if (const auto read = find_written(assignments, value))
         return format("what it assigns to %s depends on %s, which it changes", target, column_name(table, *read));
-    Literals literals = {command, {}};
-    if (find_loose_literal(value, &literals))
-        return format("what it assigns to %s depends on %.*s", target, width(literals.found), literals.found.data());
+    if (const Text literal = find_loose_literal(value, command); !literal.empty())
+        return format("what it assigns to %s depends on %.*s", target, width(literal), literal.data());
     return {};
 }
 
@@ -251,14 +202,14 @@ Repeatable judge_update(const Query *query, Oid table, Text command) {
         return refuse(effects.obstacle);
     TableSearch search = {query, NIL, {}};
     if (find_table_in_query(const_cast<Query *>(query), search))
-        return refuse(search.found);
+        return refuse(with_subject(search.found));
     Text call = find_call_elsewhere(query, Calls::harmless);
     for (std::size_t column = 1; column < values.size() && call.empty(); ++column)
         call = find_call_beside_draws(values[column]);
     if (call.empty())
         call = find_call_beside_draws(reinterpret_cast<Node *>(query->targetList)); // the sub-query of SET (a, b) = ...
     if (!call.empty())
-        return refuse(call);
+        return refuse(with_subject(call));
     if (excludes_done_rows(assignments))
         return {true, with_caveat("rows that are done do not meet its condition any more", effects), {}, false};
     if (const Text reason = check_idempotent(assignments, table, command); !reason.empty())
@@ -278,10 +229,10 @@ Repeatable judge_delete(const Query *query) {
         return refuse(effects.obstacle);
     TableSearch search = {query, effects.tables, {}};
     if (find_table_in_query(const_cast<Query *>(query), search))
-        return refuse(search.found);
+        return refuse(with_subject(search.found));
     const Text call = find_call_elsewhere(query, Calls::no_tables);
     if (!call.empty())
-        return refuse(call);
+        return refuse(with_subject(call));
     return {true, with_caveat("it deletes rows", effects), {}, false};
 }
 

@@ -106,11 +106,12 @@ bool feeds_back(const Trigger &trigger, const Look &look) {
     return empties_on_deletion(trigger.tgfoid) && list_member_oid(look.effects->tables, trigger.tgconstrrelid);
 }
 
-// Which triggers fire depends on session_replication_role as well; only those that are disabled never do.
+// A copy of the triggers: to look something up may bring a new list of them. Which triggers fire depends on
+// session_replication_role as well; only those that are disabled never do.
 Text find_trigger(const Look &look, Relation relation) {
-    const int count = relation->trigdesc == nullptr ? 0 : relation->trigdesc->numtriggers;
-    for (int i = 0; i < count; ++i) {
-        const Trigger &trigger = relation->trigdesc->triggers[i];
+    const TriggerDesc *triggers = CopyTriggerDesc(relation->trigdesc);
+    for (int i = 0; triggers != nullptr && i < triggers->numtriggers; ++i) {
+        const Trigger &trigger = triggers->triggers[i];
         if (trigger.tgenabled == TRIGGER_DISABLED || !is_for(trigger, look))
             continue;
         if (!is_systems(trigger))
@@ -164,7 +165,7 @@ Text check_kind(Look &look, Relation relation) {
     case RELKIND_FOREIGN_TABLE:
         return check_wrapper(look, relation);
     default:
-        return obstacle("%s %.*s has no rows of its own", "relation", relation);
+        return obstacle("%s %.*s is not a table", "relation", relation);
     }
 }
 

@@ -41,18 +41,28 @@ void restrict_to_range(const Watch &watch, Target target) {
 }
 
 // As it runs, but for the range.
-void judge(const Watch &watch, const Query *query) {
-    const RangeCommand &command = *watch.command;
+Repeatable judge(const RangeCommand &command, const Query *query) {
     auto *scoped = static_cast<Query *>(copyObjectImpl(query));
     CommandFacts unasked;
     const Target target = find_target(scoped, command.table, unasked);
     if (target.index != 0)
         add_scope(command, target);
-    const Repeatable verdict = judge_repeatable(scoped, command.table, command.text);
+    return judge_repeatable(scoped, command.table, command.text);
+}
+
+void note_verdict(const Watch &watch, const Repeatable &verdict) {
     watch.facts->is_repeatable = verdict.is_repeatable;
     watch.facts->repeating_overwrites = verdict.overwrites;
     watch.facts->repeatable_because = copy(verdict.because, watch.keep);
     watch.facts->why_not_repeatable = copy(verdict.why_not, watch.keep);
+}
+
+// A trigger, a rule or a foreign key that came since is a change of the table: the server analyses the command again.
+void check_verdict(const RangeCommand &command, const Repeatable &verdict) {
+    if (verdict.is_repeatable && !(command.meets_rows_twice && verdict.overwrites))
+        return;
+    raise(Refusal{"55000", "the command of the migration may not meet a row twice any more",
+                  verdict.is_repeatable ? verdict.because : verdict.why_not, "See bbm.is_repeatable()."});
 }
 
 void note_columns(const Watch &watch, const Query *query) {
@@ -74,7 +84,9 @@ void on_watched(Watch &watch, Query *query) {
     collect(query, watch.command->table, facts);
     const Target target = find_target(query, watch.command->table, facts);
     if (watch.facts != nullptr)
-        judge(watch, query);
+        note_verdict(watch, judge(*watch.command, query));
+    else if (watch.command->meets_rows_twice || facts.writes_foreign)
+        check_verdict(*watch.command, judge(*watch.command, query));
     if (!watch.command->has_placeholders)
         restrict_to_range(watch, target);
     note_columns(watch, query);

@@ -201,7 +201,9 @@ void prepare_command(const RangeCommand &command) {
                         copy(command.scope, arena),
                         copy(command.known_as, arena),
                         command.has_placeholders,
-                        copy(command.used_columns, arena)};
+                        copy(command.used_columns, arena),
+                        {},
+                        command.meets_rows_twice};
     prepared.watch = {text_of(kPlain, command, arena), &prepared.command};
     watch_prepared(&prepared.watch);
     SPI_connect();

@@ -19,6 +19,7 @@ struct RangeCommand {
     bool has_placeholders = false; // the text restricts itself with $1 and $2
     Key used_columns = {};         // that it used when it was queued, and their types; empty: not known
     Text search_path = {};         // for inspect() and explain(); empty for the current one
+    bool meets_rows_twice = false; // by the way it is run; raises 55000 when it does not leave out done rows any more
 };
 
 // Parses the text: the number of statements, and which parameters it uses: the parts of the first key of a range, then

@@ -46,7 +46,9 @@ Text with_table(Text text, std::span<const int> packed, Text table, bool only) {
 }
 
 Refusal refuse_foreign_blocks(std::uint32_t table) {
-    return {"42809", pg::format("foreign table %s has no blocks to walk", pg::table_name(table).data()), {},
+    return {"42809",
+            pg::format("foreign table %s has no blocks to walk", pg::table_name(table).data()),
+            {},
             "Batch over a key: name it with column_name or cursor_columns."};
 }
 
@@ -96,8 +98,7 @@ Text name_now(const Migration &migration, std::uint32_t table, Text was) {
     const Text name = pg::table_name(table);
     if (name.empty() || name == was || !migration.mentions.empty())
         return name;
-    pg::raise(Refusal{"42P01",
-                      pg::format("table %s of the migration is called %s now", was.data(), name.data()),
+    pg::raise(Refusal{"42P01", pg::format("table %s of the migration is called %s now", was.data(), name.data()),
                       "Its command does not say in a way that bbm can follow where the table's name stands.",
                       "Give it back its name and run bbm.retry(), or delete the migration and queue it anew."});
 }
@@ -128,7 +129,8 @@ pg::RangeCommand command_of(const Migration &migration, const Part &part, const 
             .scope = condition_of(migration, part),
             .known_as = is_renamed(migration, part) ? migration.known_as : Text(),
             .has_placeholders = migration.has_placeholders,
-            .used_columns = migration.used_columns};
+            .used_columns = migration.used_columns,
+            .meets_rows_twice = part.walk == Walk::blocks || part.walk == Walk::sweep};
 }
 
 } // namespace bbm

@@ -11,7 +11,9 @@ COMMENT ON FUNCTION bbm.undefine(text) IS 'remove a job class; migrations that a
 
 CREATE FUNCTION bbm.queue(job_class_name text, table_name regclass, column_name text DEFAULT NULL, job_arguments jsonb DEFAULT '[]', command text DEFAULT NULL, scope_to text DEFAULT NULL, job_interval interval DEFAULT NULL, batch_size integer DEFAULT NULL, sub_batch_size integer DEFAULT NULL, max_batch_size integer DEFAULT NULL, pause interval DEFAULT NULL, batch_min_value "any" DEFAULT NULL, batch_max_value "any" DEFAULT NULL, batching_strategy text DEFAULT 'primary_key', cursor_columns text[] DEFAULT NULL, workers integer DEFAULT 1, priority integer DEFAULT 0, finish_within interval DEFAULT NULL, on_data_error text DEFAULT 'fail', start boolean DEFAULT true, if_not_exists boolean DEFAULT false, with_nulls boolean DEFAULT false)
     RETURNS bigint LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_queue';
-COMMENT ON FUNCTION bbm.queue(text, regclass, text, jsonb, text, text, interval, integer, integer, integer, interval, "any", "any", text, text[], integer, integer, interval, text, boolean, boolean, boolean) IS 'queue a migration and return its id; the work starts after COMMIT';
+COMMENT ON FUNCTION bbm.queue(text, regclass, text, jsonb, text, text, interval, integer, integer, integer, interval, "any", "any", text, text[], integer, integer, interval, text, boolean, boolean, boolean) IS 'queue a migration and return its id; the work starts after COMMIT. '
+    'batching_strategy: primary_key, loose_index_scan (distinct values), ctid (blocks) or a function f(regclass, text, text, text, integer) RETURNS text, named with its schema; '
+    'workers: jobs at once. A table with partitions or children is walked leaf by leaf: see bbm.parts';
 
 CREATE FUNCTION bbm.estimate(job_class_name text, table_name regclass, column_name text DEFAULT NULL, job_arguments jsonb DEFAULT '[]', command text DEFAULT NULL, scope_to text DEFAULT NULL, job_interval interval DEFAULT NULL, batch_size integer DEFAULT NULL, sub_batch_size integer DEFAULT NULL, max_batch_size integer DEFAULT NULL, pause interval DEFAULT NULL, batch_min_value "any" DEFAULT NULL, batch_max_value "any" DEFAULT NULL, batching_strategy text DEFAULT 'primary_key', cursor_columns text[] DEFAULT NULL, max_time interval DEFAULT '10 s',
     OUT total_rows bigint, OUT total_keys bigint, OUT based_on text, OUT samples integer, OUT sampled_keys bigint, OUT sampled_rows bigint,
@@ -19,7 +21,7 @@ CREATE FUNCTION bbm.estimate(job_class_name text, table_name regclass, column_na
     OUT rows_per_s bigint, OUT full_speed_min interval, OUT full_speed_max interval, OUT at_pace_min interval, OUT at_pace_max interval,
     OUT wal_bytes_per_row bigint, OUT wal_bytes bigint, OUT growth_bytes bigint)
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_estimate';
-COMMENT ON FUNCTION bbm.estimate(text, regclass, text, jsonb, text, text, interval, integer, integer, integer, interval, "any", "any", text, text[], interval) IS 'what a migration would take: samples are run and rolled back, nothing is stored; dead rows of the samples stay until VACUUM';
+COMMENT ON FUNCTION bbm.estimate(text, regclass, text, jsonb, text, text, interval, integer, integer, integer, interval, "any", "any", text, text[], interval) IS 'what a migration would take with one worker: samples are run and rolled back, nothing is stored; dead rows of the samples stay until VACUUM. Of several partitions or children the largest is sampled';
 
 CREATE FUNCTION bbm.pause(id bigint, immediate boolean DEFAULT false, reason text DEFAULT NULL)
     RETURNS boolean LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_pause';
@@ -63,13 +65,13 @@ COMMENT ON FUNCTION bbm.delete(text, regclass, text, jsonb, text) IS 'remove a m
 
 CREATE FUNCTION bbm.alter(id bigint, batch_size integer DEFAULT NULL, sub_batch_size integer DEFAULT NULL, max_batch_size integer DEFAULT NULL, job_interval interval DEFAULT NULL, pause interval DEFAULT NULL, priority integer DEFAULT NULL, workers integer DEFAULT NULL)
     RETURNS void LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_alter';
-COMMENT ON FUNCTION bbm.alter(bigint, integer, integer, integer, interval, interval, integer, integer) IS 'change the pace of a migration; NULL keeps a setting (by id)';
+COMMENT ON FUNCTION bbm.alter(bigint, integer, integer, integer, interval, interval, integer, integer) IS 'change the pace of a migration, and how many workers it may have, while it runs; NULL keeps a setting (by id)';
 CREATE FUNCTION bbm.alter(name text, batch_size integer DEFAULT NULL, sub_batch_size integer DEFAULT NULL, max_batch_size integer DEFAULT NULL, job_interval interval DEFAULT NULL, pause interval DEFAULT NULL, priority integer DEFAULT NULL, workers integer DEFAULT NULL)
     RETURNS void LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_alter';
-COMMENT ON FUNCTION bbm.alter(text, integer, integer, integer, interval, interval, integer, integer) IS 'change the pace of a migration; NULL keeps a setting (by job class name)';
+COMMENT ON FUNCTION bbm.alter(text, integer, integer, integer, interval, interval, integer, integer) IS 'change the pace of a migration, and how many workers it may have, while it runs; NULL keeps a setting (by job class name)';
 CREATE FUNCTION bbm.alter(job_class_name text, table_name regclass, column_name text, job_arguments jsonb, batch_size integer DEFAULT NULL, sub_batch_size integer DEFAULT NULL, max_batch_size integer DEFAULT NULL, job_interval interval DEFAULT NULL, pause interval DEFAULT NULL, priority integer DEFAULT NULL, workers integer DEFAULT NULL)
     RETURNS void LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_alter';
-COMMENT ON FUNCTION bbm.alter(text, regclass, text, jsonb, integer, integer, integer, interval, interval, integer, integer) IS 'change the pace of a migration; NULL keeps a setting (by configuration)';
+COMMENT ON FUNCTION bbm.alter(text, regclass, text, jsonb, integer, integer, integer, interval, interval, integer, integer) IS 'change the pace of a migration, and how many workers it may have, while it runs; NULL keeps a setting (by configuration)';
 
 CREATE FUNCTION bbm.hold(id bigint, duration interval, reason text DEFAULT NULL)
     RETURNS boolean LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_hold';
@@ -143,7 +145,7 @@ COMMENT ON FUNCTION bbm.wait(text, regclass, text, jsonb, interval) IS 'wait unt
 
 CREATE FUNCTION bbm.is_repeatable(command text, table_name regclass, scope_to text DEFAULT NULL, OUT is_repeatable boolean, OUT reason text)
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_is_repeatable';
-COMMENT ON FUNCTION bbm.is_repeatable(text, regclass, text) IS 'may the command meet a row of the table twice and do no harm? With the reason; nothing is run';
+COMMENT ON FUNCTION bbm.is_repeatable(text, regclass, text) IS 'may the command meet a row of the table twice and do no harm? With the reason; nothing is run. What ctid and tables of other servers need';
 
 CREATE FUNCTION bbm.explain_text(id bigint)
     RETURNS text LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_explain_text';

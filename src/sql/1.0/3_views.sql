@@ -51,7 +51,8 @@ CREATE VIEW bbm.migrations WITH (security_barrier) AS
                     WHEN t.parts > 1 THEN trunc(least(0.9999, t.parts_cut::numeric / t.parts), 4)
                END AS progress) AS p
     WHERE bbm.is_home(m.home_system, m.home_database) AND pg_has_role(m.owner_oid, 'USAGE') OR pg_has_role('pg_monitor', 'USAGE');
-COMMENT ON VIEW bbm.migrations IS 'every migration with its definition and its counters; progress is by key position, or by batches over estimated rows where the key has no arithmetic';
+COMMENT ON VIEW bbm.migrations IS 'every migration with its definition and its counters; progress is by key position, by batches over estimated rows where keys have no arithmetic or several tables are walked, or by tables. '
+    'cursor_types, min_cursor, max_cursor and frontier are NULL where several tables are walked: see bbm.parts';
 
 CREATE VIEW bbm.jobs WITH (security_barrier) AS
     SELECT j.id, j.migration_id, m.job_class_name, p.table_name AS part_name, j.status, j.min_cursor, j.max_cursor, j.cursor, j.batch_size, j.sub_batch_size,
@@ -60,14 +61,15 @@ CREATE VIEW bbm.jobs WITH (security_barrier) AS
            j.retry_at, j.wants_split, j.created_at, j.started_at, j.finished_at
     FROM bbm.job AS j JOIN bbm.migration AS m ON m.id = j.migration_id JOIN bbm.part AS p ON p.id = j.part_id
     WHERE bbm.is_home(m.home_system, m.home_database) AND pg_has_role(m.owner_oid, 'USAGE') OR pg_has_role('pg_monitor', 'USAGE');
-COMMENT ON VIEW bbm.jobs IS 'the batches of each migration, with their key ranges and counters';
+COMMENT ON VIEW bbm.jobs IS 'the batches of each migration, with their key ranges and counters; part_name is the table that the range is of';
 
 CREATE VIEW bbm.parts WITH (security_barrier) AS
     SELECT p.id, p.migration_id, m.job_class_name, p.table_name, p.table_oid, p.walk, p.condition, p.cursor_columns, p.cursor_types,
            p.min_cursor, p.max_cursor, p.frontier, p.is_cut, p.is_detached, p.total_rows
     FROM bbm.part AS p JOIN bbm.migration AS m ON m.id = p.migration_id
     WHERE bbm.is_home(m.home_system, m.home_database) AND pg_has_role(m.owner_oid, 'USAGE') OR pg_has_role('pg_monitor', 'USAGE');
-COMMENT ON VIEW bbm.parts IS 'the tables that each migration walks, in the order of the walk: its own, or its partitions or children';
+COMMENT ON VIEW bbm.parts IS 'the tables that each migration walks, in the order of the walk: its own, or its partitions or children. '
+    'walk: keys, values, blocks or sweep; min_cursor..max_cursor was the range when it was planned, frontier is how far it is cut into jobs, is_cut that all of it is';
 
 CREATE VIEW bbm.job_transitions WITH (security_barrier) AS
     SELECT t.id, t.migration_id, t.job_id, m.job_class_name, t.from_status, t.to_status, t.reason, t.sqlstate, t.message, t.detail,

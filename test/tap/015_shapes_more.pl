@@ -458,7 +458,7 @@ note join ', ', "$rows rows", "$handled handled", "$crashes crashes", "$terminat
 note join ', ', map { "$_ $made{$_}" } sort keys %made;
 if ($shapes >= 100)
 {
-	unlike($deeds, qr/\|0$/m, 'rows came, changed and went meanwhile, and so did leaves; migrations were paused and altered');
+	unlike($deeds =~ s/^retry.*//mr, qr/\|0$/m, 'rows came, changed and went meanwhile, and so did leaves; migrations were paused and altered');
 	cmp_ok(scalar keys %made, '==', 10, 'all structures, strategies and kinds of commands were among them');
 	cmp_ok($side_by_side, '>', 1, 'workers have shared a migration');
 }

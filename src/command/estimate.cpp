@@ -215,7 +215,8 @@ struct Chosen {
     const Part *part = nullptr;
     std::int64_t bytes = 0;
     std::int64_t bytes_of_all = 0;
-    int others = 0; // with rows
+    std::int64_t rows_of_all = 0; // by the planner; negative: not known
+    int others = 0;               // with rows
 };
 
 Chosen choose_part(const Vector<Part> &parts) {
@@ -225,6 +226,7 @@ Chosen choose_part(const Vector<Part> &parts) {
             continue;
         const std::int64_t bytes = pg::size_in_bytes(part.table_oid);
         chosen.bytes_of_all += bytes;
+        chosen.rows_of_all = part.total_rows < 0 || chosen.rows_of_all < 0 ? -1 : chosen.rows_of_all + part.total_rows;
         chosen.others += chosen.part != nullptr;
         if (chosen.part == nullptr || bytes > chosen.bytes) {
             chosen.part = &part;
@@ -237,7 +239,10 @@ Chosen choose_part(const Vector<Part> &parts) {
 void add_other_parts(const Chosen &chosen, Estimate &result) {
     if (chosen.others == 0 || chosen.bytes == 0)
         return;
-    const double share = static_cast<double>(chosen.bytes_of_all) / static_cast<double>(chosen.bytes);
+    // Samples that are rolled back make the table larger, and leave its rows alone.
+    const bool by_rows = chosen.rows_of_all > 0 && chosen.part->total_rows > 0;
+    const double share = by_rows ? static_cast<double>(chosen.rows_of_all) / static_cast<double>(chosen.part->total_rows)
+                                 : static_cast<double>(chosen.bytes_of_all) / static_cast<double>(chosen.bytes);
     result.keys = static_cast<std::int64_t>(static_cast<double>(result.keys) * share);
     result.based_on = "samples";
 }

@@ -6,6 +6,7 @@
 #include "pg/memory.hpp"
 #include "pg/report.hpp"
 #include "pg/table_key.hpp"
+#include "worker/parts.hpp"
 
 namespace bbm {
 
@@ -128,10 +129,8 @@ Text harmless_command(std::uint32_t table, const pg::TableKey &key) {
 Text scaffold(Text name, std::uint32_t table, Text column_name) {
     if (name.empty())
         pg::raise(Refusal{"22023", "name must not be empty", {}, {}});
-    pg::TableKey key;
     const Text wanted[] = {column_name};
-    pg::raise_if(pg::check_table(table));
-    pg::raise_if(pg::find_key(table, column_name.empty() ? Key{} : Key{wanted}, key));
+    const pg::TableKey key = find_key_to_walk_by(table, Walk::keys, column_name.empty() ? Key{} : Key{wanted});
     const Text table_name = pg::table_name(table), copy = pg::unused_name(table, "bbm_copy");
     const bool is_single = key.names.size() == 1;
     const Filling fillings[] = {

@@ -40,14 +40,14 @@ void restrict_to_range(const Watch &watch, Target target) {
     }
 }
 
-// As it runs, but for the range.
-Repeatable judge(const RangeCommand &command, const Query *query) {
+// A copy as it runs, but for the range.
+const Query *with_scope(const RangeCommand &command, const Query *query) {
     auto *scoped = static_cast<Query *>(copyObjectImpl(query));
     CommandFacts unasked;
     const Target target = find_target(scoped, command.table, unasked);
     if (target.index != 0)
         add_scope(command, target);
-    return judge_repeatable(scoped, command.table, command.text);
+    return scoped;
 }
 
 void note_verdict(const Watch &watch, const Repeatable &verdict) {
@@ -65,9 +65,9 @@ void check_verdict(const RangeCommand &command, const Repeatable &verdict) {
                   verdict.is_repeatable ? verdict.because : verdict.why_not, "See bbm.is_repeatable()."});
 }
 
-void note_columns(const Watch &watch, const Query *query) {
+void note_columns(const Watch &watch, const Query *scoped) {
     const RangeCommand &command = *watch.command;
-    const Key used = used_columns(query, command.table);
+    const Key used = used_columns(scoped, command.table);
     if (watch.facts != nullptr)
         watch.facts->used_columns = copy(used, watch.keep);
     else
@@ -83,13 +83,15 @@ void on_watched(Watch &watch, Query *query) {
     CommandFacts &facts = watch.facts != nullptr ? *watch.facts : unasked;
     collect(query, watch.command->table, facts);
     const Target target = find_target(query, watch.command->table, facts);
+    const RangeCommand &command = *watch.command;
+    const Query *scoped = with_scope(command, query);
     if (watch.facts != nullptr)
-        note_verdict(watch, judge(*watch.command, query));
-    else if (watch.command->meets_rows_twice || facts.writes_foreign)
-        check_verdict(*watch.command, judge(*watch.command, query));
-    if (!watch.command->has_placeholders)
+        note_verdict(watch, judge_repeatable(scoped, command.table, command.text));
+    else if (command.meets_rows_twice || facts.writes_foreign)
+        check_verdict(command, judge_repeatable(scoped, command.table, command.text));
+    note_columns(watch, scoped);
+    if (!command.has_placeholders)
         restrict_to_range(watch, target);
-    note_columns(watch, query);
 }
 
 bool is_text_of(const Watch *watch, const char *text) {

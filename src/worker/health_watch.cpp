@@ -41,12 +41,13 @@ Arena open_room() {
     return watch.room.arena();
 }
 
-std::optional<Stop> read_indicators(const Session &session, const Migration &migration) {
+// A vacuum is one of the part; the function of the user's is asked about the table that he has named.
+std::optional<Stop> read_indicators(const Session &session, const Migration &migration, const Part &part) {
     const Arena arena = open_room();
     watch.looked_at = pg::stopwatch();
     std::optional<Stop> stop;
     begin_as_owner(session, migration);
-    auto &readings = pg::read_health(watch.sampler, migration.table_oid, arena);
+    auto &readings = pg::read_health(watch.sampler, part.table_oid, arena);
     if (const auto users = pg::read_users_indicator(migration.table_oid, arena))
         readings.push_back(*users);
     if (const Reading *reading = find_stop(readings))
@@ -119,14 +120,19 @@ bool has_place(const Session &session, const Migration &migration) {
         return true;
     int others = 0;
     keep_books(session, pg::Durability::relaxed, [&] {
-        for (const store::Worker &worker : store::live_workers(pg::current_arena()))
-            others += worker.migration_id != migration.id && !worker.is_held;
+        const auto &workers = store::live_workers(pg::current_arena());
+        for (auto one = workers.begin(); one != workers.end(); ++one) {
+            const auto is_its_too = [&](const store::Worker &other) {
+                return other.migration_id == one->migration_id && !other.is_held;
+            };
+            others += one->migration_id != migration.id && !one->is_held && std::none_of(workers.begin(), one, is_its_too);
+        }
     });
     return others < pg::settings().max_running_migrations;
 }
 
 // Why the wait is over.
-Text wait_until_clear(const Session &session, const Migration &migration, Hold &hold) {
+Text wait_until_clear(const Session &session, const Migration &migration, const Part &part, Hold &hold) {
     const Micros deadline = std::min(hold.began + kLongestHold, session.deadline);
     for (;;) {
         watch.room.reset();
@@ -138,26 +144,26 @@ Text wait_until_clear(const Session &session, const Migration &migration, Hold &
             return "ended by somebody";
         if (pg::now() >= deadline)
             return "the time is over";
-        if (is_time_to_look() && !read_indicators(session, migration))
+        if (is_time_to_look() && !read_indicators(session, migration, part))
             return "the signal is clear";
     }
 }
 
 } // namespace
 
-std::optional<Stop> look_at_health(const Session &session, const Migration &migration) {
+std::optional<Stop> look_at_health(const Session &session, const Migration &migration, const Part &part) {
     if (migration.status == MigrationStatus::finalizing || !is_time_to_look())
         return std::nullopt;
-    return read_indicators(session, migration);
+    return read_indicators(session, migration, part);
 }
 
-bool wait_on_hold(const Session &session, const Migration &migration, const Stop &stop) {
+bool wait_on_hold(const Session &session, const Migration &migration, const Part &part, const Stop &stop) {
     Hold hold = {pg::now(), 0, false};
     if (!write_hold(session, migration, stop, hold))
         return true;
     if (session.cancel == pg::Cancel::raises && hold.tells)
         pg::report(pg::Level::notice, pg::format("on hold: %s", stop.reason.data()));
-    release(session, migration, hold, wait_until_clear(session, migration, hold));
+    release(session, migration, hold, wait_until_clear(session, migration, part, hold));
     watch.looked_at = pg::stopwatch(); // some work, before they are looked at again
     return has_place(session, migration);
 }

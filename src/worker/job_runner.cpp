@@ -50,9 +50,9 @@ void learn(JobRun &run, const SubBatch &sub_batch) {
 // What keeps the next sub-batch from being started, if anything. A hold by an indicator is waited for with the job in
 // hand: it may last for a second, again and again.
 std::optional<JobEnd> obstacle(JobRun &run) {
-    if (const auto stop = look_at_health(*run.session, *run.migration)) {
+    if (const auto stop = look_at_health(*run.session, *run.migration, *run.part)) {
         const Micros began = pg::stopwatch();
-        if (!wait_on_hold(*run.session, *run.migration, *stop))
+        if (!wait_on_hold(*run.session, *run.migration, *run.part, *stop))
             return JobEnd{JobEnd::Kind::gives_way};
         run.started += pg::stopwatch() - began; // no work, and nothing for the optimizer
     }

@@ -87,14 +87,15 @@ COMMENT ON VIEW bbm.events IS 'every change of a migration: from, to, when, by w
 
 CREATE VIEW bbm.failures WITH (security_barrier) AS
     SELECT t.id, t.migration_id, t.job_class_name, t.job_id, t.min_key, t.max_key, t.attempts, t.sqlstate, t.message, t.detail, t.hint,
-           t.context, t.occurred_at AS failed_at, false AS quarantined
+           t.context, t.occurred_at AS failed_at, false AS quarantined,
+           (SELECT p.table_name FROM bbm.job AS j JOIN bbm.part AS p ON p.id = j.part_id WHERE j.id = t.job_id) AS part_name
     FROM bbm.job_transitions AS t WHERE t.sqlstate IS NOT NULL
     UNION ALL
-    SELECT e.id, e.migration_id, e.job_class_name, NULL, NULL, NULL, NULL, e.sqlstate, e.message, e.detail, NULL, NULL, e.occurred_at, false
+    SELECT e.id, e.migration_id, e.job_class_name, NULL, NULL, NULL, NULL, e.sqlstate, e.message, e.detail, NULL, NULL, e.occurred_at, false, NULL
     FROM bbm.events AS e WHERE e.sqlstate IS NOT NULL AND e.job_id IS NULL
     UNION ALL
     SELECT q.id, q.migration_id, m.job_class_name, q.job_id, q.key, q.key, q.attempts, q.sqlstate, q.message, q.detail, q.hint,
-           q.context, q.quarantined_at, true
+           q.context, q.quarantined_at, true, (SELECT p.table_name FROM bbm.part AS p WHERE p.id = q.part_id)
     FROM bbm.quarantine AS q JOIN bbm.migrations AS m ON m.id = q.migration_id;
 COMMENT ON VIEW bbm.failures IS 'every error met in a batch, whole, with its key range, those met between batches, and the rows in quarantine';
 

@@ -18,6 +18,7 @@
 #include "store/migrations.hpp"
 #include "store/parts.hpp"
 #include "store/work.hpp"
+#include "worker/part_plan.hpp"
 #include "worker/parts.hpp"
 #include "worker/sub_batch.hpp"
 
@@ -120,6 +121,8 @@ int retry(std::int64_t id, Text reason) {
     if (step.kind == Step::Kind::refused)
         refuse_transition(migration, MigrationEvent::retry, hint);
     if (step.kind == Step::Kind::moves) {
+        if (store::latest_reason(id, pg::current_arena()).ends_with(kRowsMayBeDone))
+            store::accept_leaves(id);
         store::change_status(migration, MigrationEvent::retry, step.to, {reason, nullptr});
         store::forget_state_of_tables(id);
     }

@@ -123,11 +123,13 @@ Text partition_bound(std::uint32_t table) {
         return {};
     bool is_null;
     const Datum bound = SysCacheGetAttr(RELOID, tuple, Anum_pg_class_relpartbound, &is_null);
-    const Text written = // not "text", which is a type in the macro
-        is_null ? Text()
-                : Text(TextDatumGetCString(DirectFunctionCall2(pg_get_expr, bound, ObjectIdGetDatum(table))));
+    Text own;
+    if (!is_null)
+        own = Text(TextDatumGetCString(DirectFunctionCall2(pg_get_expr, bound, ObjectIdGetDatum(table))));
     ReleaseSysCache(tuple);
-    return written;
+    if (own.empty() || own == kDefaultBound)
+        return own;
+    return Text(TextDatumGetCString(OidFunctionCall1(F_PG_GET_PARTITION_CONSTRAINTDEF, ObjectIdGetDatum(table))));
 }
 
 bool has_statement_triggers(std::uint32_t table) {

@@ -23,7 +23,7 @@ enum class TableKind {
 };
 TableKind kind_of_table(std::uint32_t table);
 
-// The bound of a partition as text; empty for other tables.
+// The bound of a partition with those of the tables above it, as text; empty for other tables.
 Text partition_bound(std::uint32_t table);
 inline constexpr Text kDefaultBound = "DEFAULT";
 

@@ -14,6 +14,8 @@ extern "C" {
 #include "access/transam.h"
 #include "catalog/pg_am.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
+#include "common/hashfn.h"
 #include "pgstat.h"
 #include "utils/rel.h"
 #include "utils/relcache.h"
@@ -108,9 +110,30 @@ RowsFound read_rows(Relation table, SinceLook since, Micros limit) {
     return found;
 }
 
+// One that changes when a leaf comes, goes or gets another file.
+std::uint32_t number_of_leaves(Oid table) {
+    std::uint32_t number = 1;
+    ListCell *cell;
+    foreach (cell, find_all_inheritors(table, NoLock, nullptr)) {
+        HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(lfirst_oid(cell)));
+        if (!HeapTupleIsValid(tuple))
+            continue;
+        number = hash_combine(number, lfirst_oid(cell));
+        number = hash_combine(number, reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple))->relfilenode);
+        ReleaseSysCache(tuple);
+    }
+    return number;
+}
+
+std::uint32_t number_of_any(Relation table) {
+    if (table->rd_rel->relkind == RELKIND_PARTITIONED_TABLE)
+        return number_of_leaves(RelationGetRelid(table));
+    return RELKIND_HAS_STORAGE(table->rd_rel->relkind) ? number_of(table) : 0;
+}
+
 TableFile file_of(Relation table) {
     TableFile file;
-    file.number = RELKIND_HAS_STORAGE(table->rd_rel->relkind) ? number_of(table) : 0;
+    file.number = number_of_any(table);
     file.horizon = horizon();
     file.owner = table->rd_rel->relowner;
     if (const PgStat_StatTabEntry *counted = pgstat_fetch_stat_tabentry(RelationGetRelid(table)))
@@ -126,7 +149,7 @@ std::uint32_t file_number(std::uint32_t table) {
     Relation relation = RelationIdGetRelation(table);
     if (!RelationIsValid(relation))
         return 0;
-    const std::uint32_t number = RELKIND_HAS_STORAGE(relation->rd_rel->relkind) ? number_of(relation) : 0;
+    const std::uint32_t number = number_of_any(relation);
     RelationClose(relation);
     return number;
 }

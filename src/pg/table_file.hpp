@@ -6,7 +6,8 @@
 
 namespace bbm::pg {
 
-// 0 if the table has none of its own: it is foreign, partitioned, or gone. For every sub-batch: allocates nothing.
+// 0 if the table has none of its own: it is foreign, or gone. Of a partitioned table the number stands for all of its
+// leaves and their files.
 std::uint32_t file_number(std::uint32_t table);
 TableFile table_file(std::uint32_t table);
 

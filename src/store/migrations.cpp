@@ -83,7 +83,8 @@ pg::Statement table_name_statement = {"UPDATE bbm.migration SET table_name = $2 
 pg::Statement columns_statement = {"UPDATE bbm.migration SET used_columns = $2 WHERE id = $1"};
 pg::Statement forget_statement = {
     "WITH files AS (UPDATE bbm.part SET table_file = NULL WHERE migration_id = $1 AND table_file IS NOT NULL)"
-    " UPDATE bbm.migration SET used_columns = NULL, accepts_leaves = walks_leaves WHERE id = $1"};
+    " UPDATE bbm.migration SET used_columns = NULL WHERE id = $1 AND used_columns IS NOT NULL"};
+pg::Statement accept_statement = {"UPDATE bbm.migration SET accepts_leaves = true WHERE id = $1"};
 pg::Statement settled_statement = {"UPDATE bbm.migration SET accepts_leaves = false WHERE id = $1 AND accepts_leaves"};
 pg::Statement root_statement = {"UPDATE bbm.migration SET table_root = $2::pg_catalog.oid WHERE id = $1"};
 pg::Statement retire_statement = {"UPDATE bbm.migration SET is_current = false WHERE id = $1"};
@@ -319,6 +320,8 @@ void count_rows(std::int64_t id, std::int64_t rows_affected) {
 void set_used_columns(std::int64_t id, Key used_columns) {
     pg::execute(columns_statement, {pg::integer(id), pg::key(used_columns)});
 }
+
+void accept_leaves(std::int64_t id) { pg::execute(accept_statement, {pg::integer(id)}); }
 
 void settle_leaves(std::int64_t id) { pg::execute(settled_statement, {pg::integer(id)}); }
 

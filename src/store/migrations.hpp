@@ -72,6 +72,7 @@ void count_rows(std::int64_t id, std::int64_t rows_affected); // that a person r
 void set_used_columns(std::int64_t id, Key used_columns);
 // A person has looked at the table's columns and files: the next claim takes them as they are.
 void forget_state_of_tables(std::int64_t id);
+void accept_leaves(std::int64_t id);
 // New leaves have become parts: those that come later have to be looked at again.
 void settle_leaves(std::int64_t id);
 void set_table_name(const Migration &migration, Text table_name);

@@ -67,6 +67,16 @@ void remember_file(Part &part, const TableFile &file) {
                                  static_cast<long long>(id))});
 }
 
+// Walked as a whole: whether rows of a leaf are done, its key alone says, and not where it came from.
+[[noreturn]] void raise_other_leaves(const Part &part, std::int64_t id) {
+    const auto number = static_cast<long long>(id);
+    pg::raise(Refusal{"55000", pg::format("the partitions of table %s are not what they were", part.table_name.data()),
+                      "One was attached, detached, dropped, truncated or rewritten while the table was walked as a whole.",
+                      pg::format("To go on behind the keys that are done, run: SELECT bbm.retry(%lld);  To handle all "
+                                 "rows: SELECT bbm.requeue(%lld);",
+                                 number, number)});
+}
+
 // Rewritten it goes on. Emptied it stops: rows that were loaded since may have keys behind the cursor.
 void follow_file(const Migration &migration, Part &part) {
     const TableFile now = pg::table_file(part.table_oid);
@@ -74,6 +84,8 @@ void follow_file(const Migration &migration, Part &part) {
     // What was looked at lately tells rows that are older from those that are newer.
     if (!known || is_same_file(*known, now))
         return remember_file(part, now);
+    if (pg::kind_of_table(part.table_oid) == pg::TableKind::partitioned)
+        raise_other_leaves(part, migration.id);
     const pg::FileNews news = pg::look_at_file(part.table_oid, *known, pg::settings().sub_batch_timeout());
     if (news.change == FileChange::emptied || news.change == FileChange::unclear)
         pg::raise(pg::file_refusal(news.change, part.table_oid, migration.id));

@@ -177,7 +177,7 @@ bool rows_may_have_moved(const Vector<Part> &known, const Vector<std::uint32_t> 
 
 [[noreturn]] void refuse_moved_rows(const Migration &migration, const Part &part) {
     const auto id = static_cast<long long>(migration.id);
-    pg::raise(Refusal{"55000", pg::format("%s belongs to the table now, and its rows may be done", part.table_name.data()),
+    pg::raise(Refusal{"55000", pg::format("%s %s", part.table_name.data(), kRowsMayBeDone.data()),
                       "They may have been moved there from a partition or child that was walked.",
                       pg::format("To handle all of its rows, run: SELECT bbm.retry(%lld);  To leave them alone: SELECT "
                                  "bbm.mark_finished(%lld, '...');",

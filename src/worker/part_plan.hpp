@@ -16,6 +16,9 @@ CommandFacts choose_walk(Migration &migration, const pg::TableKey &key);
 // rows without a key, where they are wanted.
 Vector<Part> &plan_parts(const Migration &migration, const pg::TableKey &key, Arena arena);
 
+// How the reason ends for which a person has to decide about new leaves.
+inline constexpr Text kRowsMayBeDone = "belongs to the table now, and its rows may be done";
+
 // Leaves that the table has got since: they are walked as well. False if there are none.
 bool add_new_leaves(const Migration &migration);
 

@@ -86,7 +86,8 @@ BEGIN
 				EXECUTE replace(one.insert, '<table>', target) USING 1000 + floor(random() * 100000)::int, true;
 				GET DIAGNOSTICS rows = ROW_COUNT;
 			ELSIF chosen = 'update' THEN
-				EXECUTE format('UPDATE %s SET note = note || ''.'' WHERE rid = ANY (ARRAY(SELECT rid FROM %1$s ORDER BY random() LIMIT 5))', one.name);
+				-- Long enough to need another place, some of them
+				EXECUTE format('UPDATE %s SET note = note || repeat(''.'', (random() * 300)::int) WHERE rid = ANY (ARRAY(SELECT rid FROM %1$s ORDER BY random() LIMIT 20))', one.name);
 				GET DIAGNOSTICS rows = ROW_COUNT;
 			ELSIF chosen = 'delete' AND NOT one.deletes THEN
 				EXECUTE format('DELETE FROM %s WHERE rid = ANY (ARRAY(SELECT rid FROM %1$s ORDER BY random() LIMIT 5))', one.name);
@@ -304,19 +305,20 @@ sub random_shape
 	my $command = random_command($number, $tree->{name}, $strategy, $condition, $mark);
 	$condition .= " AND $value->{name} IS NOT NULL" if $value && !$with_nulls;
 
-	my $list = join ', ', (map { $_->{name} } @key), ($value ? $value->{name} : ()), qw(p q m is_new);
+	my $list = join ', ', (map { $_->{name} } @key), ($value ? $value->{name} : ()), qw(p q m note is_new);
 	my $salt = int rand 2**31;
-	my $made = join ', ', (map { value_of($_) } @key), ($value ? $value->{made} : ()), "pick(\$1, $salt, $places)", "pick(\$1, $salt + 1, 5)", "pick(\$1, $salt + 2, 1000)", '$2';
+	my $made = join ', ', (map { value_of($_) } @key), ($value ? $value->{made} : ()), "pick(\$1, $salt, $places)", "pick(\$1, $salt + 1, 5)", "pick(\$1, $salt + 2, 1000)", "repeat('x', ${\ one_of(0, 100, 500)})", '$2';
 	my $insert = "INSERT INTO <table> ($list) SELECT $made ON CONFLICT DO NOTHING";
 	my $rows = one_of(0, 1, 2, int rand 30, (int rand $most_rows) x 4, ($most_rows) x 2);
 
 	my $more = $command->{more} . ', workers => ' . (1 + int rand 4);
-	if (chance(0.8))
+	# Blocks are few: only a slow walk has rows that move behind it.
+	if ($strategy eq 'ctid' || chance(0.8))
 	{
-		my $batch = 1 + int rand one_of(5, 20, 50, 200);
+		my $batch = 1 + int rand($strategy eq 'ctid' ? 20 : one_of(5, 20, 50, 200));
 		$more .= ", batch_size => $batch, sub_batch_size => " . (1 + int rand $batch);
 	}
-	$more .= ", pause => '${\ one_of(1, 10, 20)} ms'" if chance(0.6);
+	$more .= ", pause => '${\ one_of(1, 10, 20)} ms'" if $strategy eq 'ctid' || chance(0.6);
 	$more .= ", batching_strategy => '$strategy'" if $strategy ne 'primary_key';
 	$more .= ', column_name => $q$' . unquoted($value->{name}) . '$q$' if $value;
 	$more .= ', with_nulls => true' if $with_nulls;

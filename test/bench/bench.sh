@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
-# Measures bbm on a private cluster: bench.sh [throughput] [latency] [bookkeeping] [pause] [memory]   (default: all)
+# Measures bbm on a private cluster: bench.sh [SECTION ...]   (default: all)
+#   sections: throughput latency bookkeeping pause memory ranges filter keys workers partitions
 #   ROWS=1000000   rows of the table in "throughput"
-#   REPEAT=3       repetitions of "throughput" and "bookkeeping"
+#   REPEAT=3       repetitions of those that repeat: throughput, bookkeeping, filter, keys, workers
 #   SAMPLES=10     samples of "pause"; "latency" takes twice as many
+# The sizes of the last five: test/bench/shapes.sh.
 # Raw figures go to build/bench/*.tsv. A missed goal is no failure: the exit code tells only whether all ran.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -14,13 +16,15 @@ cluster=bench
 out=build/bench
 keys=200000 # of the tables whose rows do not matter
 sections=("$@")
-[ "${#sections[@]}" -gt 0 ] || sections=(throughput latency bookkeeping pause memory)
+known=(throughput latency bookkeeping pause memory ranges filter keys workers partitions)
+[ "${#sections[@]}" -gt 0 ] || sections=("${known[@]}")
 for section in "${sections[@]}"; do
-    case $section in
-    throughput | latency | bookkeeping | pause | memory) ;;
-    *) sed -n '2,6s/^# \{0,1\}//p' test/bench/bench.sh >&2; exit 2 ;;
-    esac
+    [[ " ${known[*]} " = *" $section "* ]] || { sed -n '2,8s/^# \{0,1\}//p' test/bench/bench.sh >&2; exit 2; }
 done
+# shellcheck source=test/bench/shapes.sh
+. test/bench/shapes.sh
+most_rows=$(printf '%s\n' "$rows" "$keys" "$filter_rows" "$key_rows" "$worker_rows" $((partitions * partition_rows)) \
+    $range_rows | sort -n | tail -1)
 
 say() { printf '%(%T)T %s\n' -1 "$*" >&2; }
 
@@ -29,7 +33,7 @@ sql() { psql -X -q -At -F $'\t' -v ON_ERROR_STOP=1 "$@"; }
 
 idle="NOT EXISTS (SELECT FROM bench.processes)"
 
-# until_finished ID: looks from outside, since a client that waits inside a statement holds a snapshot, and with it the
+# until_finished ID [SECONDS]: looks from outside, since a client that waits inside a statement holds a snapshot, and with it the
 # removal of old row versions.
 until_finished() {
     local status deadline=$((SECONDS + 300))
@@ -38,7 +42,7 @@ until_finished() {
             sql -c "SELECT status, status_reason FROM bbm.migrations WHERE id = $1" >&2
             return 1
         fi
-        sleep 0.05
+        sleep "${2:-0.05}"
     done
 }
 
@@ -57,7 +61,7 @@ start_cluster() {
         "track_commit_timestamp = on" >&2
     exports=$(test/tools/cluster.sh env "$cluster")
     eval "$exports"
-    sql -v rows="$((rows > keys ? rows : keys))" -f test/bench/helpers.sql
+    sql -v rows="$most_rows" -f test/bench/helpers.sql
 }
 
 # ---- throughput

@@ -90,3 +90,30 @@ BEGIN
         COMMIT;
     END LOOP;
 END $$;
+
+-- How long this session has waited for a core until now. Linux counts that; elsewhere it is nothing.
+CREATE FUNCTION bench.waited_ms() RETURNS numeric LANGUAGE plpgsql AS $$
+BEGIN
+    RETURN split_part(pg_read_file('/proc/self/schedstat'), ' ', 2)::numeric / 1000000;
+EXCEPTION WHEN OTHERS THEN
+    RETURN 0;
+END $$;
+
+-- How the work was shared by its processes. A start of a process that did no job counts for nothing.
+CREATE FUNCTION bench.shares(migration bigint) RETURNS TABLE (figure text, value numeric) LANGUAGE sql AS $$
+    WITH job AS (
+        SELECT j.id, j.started_at, j.finished_at, j.elapsed_us, j.rows_affected,
+               (SELECT t.pid FROM bbm.job_transition AS t WHERE t.job_id = j.id AND t.to_status = 'running'
+                ORDER BY t.id DESC LIMIT 1) AS pid
+        FROM bbm.job AS j WHERE j.migration_id = migration
+    ), process AS (
+        SELECT pid, min(started_at) AS began, max(finished_at) AS ended, sum(elapsed_us) / 1000.0 AS work, sum(rows_affected) AS rows
+        FROM job GROUP BY pid
+    )
+    SELECT 'jobs', count(*) FROM job
+    UNION ALL SELECT 'processes', count(*) FROM process
+    UNION ALL SELECT 'least_share', min(rows) / nullif(sum(rows), 0) * count(*) FROM process
+    UNION ALL SELECT 'busy', sum(work) / (count(*) * bench.ms(min(began), max(ended))) FROM process
+    UNION ALL SELECT 'late_ms', bench.ms(min(began), max(began)) FROM process
+    UNION ALL SELECT 'alone_ms', bench.ms(min(ended), max(ended)) FROM process
+$$;

@@ -25,7 +25,32 @@ WITH figure AS (
     UNION ALL
     SELECT 'memory_growth_kb', l.sample, l.value - e.value
     FROM bench.figure AS l JOIN bench.figure AS e USING (sample) WHERE l.figure = 'late_kb' AND e.figure = 'early_kb'
-), line (position, about, label, figure, digits, judged, relation, goal) AS (VALUES
+    UNION ALL -- plain quotients of two figures
+    SELECT q.figure, n.sample, n.value / d.value
+    FROM (VALUES ('filter_sized_doubled', 'filter_full_sized_ms', 'filter_half_sized_ms'),
+                 ('filter_counted_doubled', 'filter_full_counted_ms', 'filter_half_counted_ms'),
+                 ('filter_single_doubled', 'filter_full_single_ms', 'filter_half_single_ms'),
+                 ('filter_sized_ratio', 'filter_full_sized_ms', 'filter_full_single_ms'),
+                 ('filter_counted_ratio', 'filter_full_counted_ms', 'filter_full_single_ms'),
+                 ('key_ints_ratio', 'key_ints_ms', 'key_bigint_ms'), ('plain_ints_ratio', 'plain_ints_ms', 'plain_bigint_ms'),
+                 ('key_text_ratio', 'key_text_ms', 'key_bigint_ms'), ('plain_text_ratio', 'plain_text_ms', 'plain_bigint_ms'),
+                 ('key_mixed_ratio', 'key_mixed_ms', 'key_bigint_ms'), ('plain_mixed_ratio', 'plain_mixed_ms', 'plain_bigint_ms'),
+                 ('workers_ratio', 'workers_1_ms', 'workers_2_ms'), ('sessions_ratio', 'sessions_1_ms', 'sessions_2_ms'),
+                 ('parted_ratio', 'parted_1_ms', 'parted_2_ms')) AS q (figure, numerator, denominator)
+    JOIN bench.figure AS n ON n.figure = q.numerator
+    JOIN bench.figure AS d ON d.figure = q.denominator AND d.sample = n.sample
+    UNION ALL
+    SELECT 'part_cost_ms', p.sample, (p.value - w.value) / n.value
+    FROM bench.figure AS p JOIN bench.figure AS w ON w.figure = 'whole_ms' AND w.sample = p.sample
+    JOIN bench.figure AS n ON n.figure = 'parted_1_jobs' AND n.sample = p.sample
+    WHERE p.figure = 'parted_1_ms'
+    UNION ALL -- the dearest place of any table over the cheapest
+    SELECT 'range_flat_' || unit, 1, max(median)::numeric / min(median)::numeric
+    FROM (SELECT figure, split_part(figure, '_', 4) AS unit, percentile_cont(0.5) WITHIN GROUP (ORDER BY value) AS median
+          FROM bench.figure WHERE figure ~ '^range_[0-9]+_' GROUP BY figure) AS place
+    GROUP BY unit
+), line (position, about, label, figure, digits, judged, relation, goal) AS (
+    VALUES
     (10, 'throughput', 'one UPDATE, rows/s', 'single_rows_s', 0, NULL, NULL, NULL::numeric),
     (11, 'throughput', 'bbm, rows/s', 'bbm_rows_s', 0, NULL, NULL, NULL),
     (12, 'throughput', 'rows/s, bbm : one UPDATE', 'ratio_rows_s', 2, 'median', '>=', 0.95),
@@ -58,7 +83,40 @@ WITH figure AS (
     (53, 'pause', 'immediate: worker gone, ms', 'abrupt_gone_ms', 1, NULL, NULL, NULL),
     (60, 'memory', 'worker after 100 sub-batches, kB', 'early_kb', 0, NULL, NULL, NULL),
     (61, 'memory', 'worker after 10000 sub-batches, kB', 'late_kb', 0, NULL, NULL, NULL),
-    (62, 'memory', 'growth in between, kB', 'memory_growth_kb', 0, 'max', '<=', 256)
+    (62, 'memory', 'growth in between, kB', 'memory_growth_kb', 0, 'max', '<=', 256),
+    (79, 'next range', 'buffers, dearest place : cheapest', 'range_flat_buffers', 2, 'median', '<=', 1.5),
+    (79, 'next range', 'ms, dearest place : cheapest', 'range_flat_ms', 2, 'median', '<=', 1.5),
+    (80, '1 row in 1000', 'time, bbm : one UPDATE', 'filter_sized_ratio', 2, NULL, NULL, NULL),
+    (81, '1 row in 1000', 'batch size given, the same', 'filter_counted_ratio', 2, NULL, NULL, NULL),
+    (82, '1 row in 1000', 'time, table doubled', 'filter_sized_doubled', 2, 'median', '<=', 2.5),
+    (83, '1 row in 1000', 'batch size given, the same', 'filter_counted_doubled', 2, 'median', '<=', 2.5),
+    (84, '1 row in 1000', 'one UPDATE, the same', 'filter_single_doubled', 2, NULL, NULL, NULL),
+    (90, 'keys', 'time, two integers : bigint', 'key_ints_ratio', 2, 'median', '<=', 1.3),
+    (91, 'keys', 'one UPDATE, the same', 'plain_ints_ratio', 2, NULL, NULL, NULL),
+    (92, 'keys', 'time, text, date, integer : bigint', 'key_text_ratio', 2, 'median', '<=', 1.3),
+    (93, 'keys', 'one UPDATE, the same', 'plain_text_ratio', 2, NULL, NULL, NULL),
+    (94, 'keys', 'time, two integers ASC, DESC : bigint', 'key_mixed_ratio', 2, 'median', '<=', 1.3),
+    (95, 'keys', 'one UPDATE, the same', 'plain_mixed_ratio', 2, NULL, NULL, NULL),
+    (100, 'workers', 'rows/s, two : one', 'workers_ratio', 2, 'median', '>=', 1.7),
+    (101, 'workers', 'two sessions, half of an UPDATE each : one', 'sessions_ratio', 2, NULL, NULL, NULL),
+    (102, 'workers', 'share of the lesser one, 1 is fair', 'workers_2_least_share', 2, 'median', '>=', 0.8),
+    (103, 'workers', 'time in jobs, of both', 'workers_2_busy', 2, 'median', '>=', 0.9),
+    (104, 'workers', 'second one starts later, ms', 'workers_2_late_ms', 1, NULL, NULL, NULL),
+    (105, 'workers', 'last one works alone, ms', 'workers_2_alone_ms', 1, NULL, NULL, NULL),
+    (110, 'partitions', 'parts', 'parted_1_jobs', 0, NULL, NULL, NULL),
+    (111, 'partitions', 'queue(), ms', 'parted_1_queue_ms', 0, NULL, NULL, NULL),
+    (112, 'partitions', 'one table with all rows, ms', 'whole_ms', 0, NULL, NULL, NULL),
+    (113, 'partitions', 'partitions, ms', 'parted_1_ms', 0, NULL, NULL, NULL),
+    (114, 'partitions', 'more for each part, ms', 'part_cost_ms', 1, NULL, NULL, NULL),
+    (115, 'partitions', 'two workers, ms', 'parted_2_ms', 0, NULL, NULL, NULL),
+    (116, 'partitions', 'rows/s, two workers : one', 'parted_ratio', 2, NULL, NULL, NULL)
+    UNION ALL
+    SELECT 70 + dense_rank() OVER (ORDER BY rows, unit DESC) + place / 10.0, 'next range',
+           format('%s rows, %s, %s', rows, (ARRAY['begin', 'middle', 'end'])[place], unit), figure,
+           CASE unit WHEN 'ms' THEN 3 ELSE 0 END, NULL, NULL, NULL
+    FROM (SELECT DISTINCT figure, split_part(figure, '_', 2)::bigint AS rows, split_part(figure, '_', 4) AS unit,
+                 array_position(ARRAY['begin', 'middle', 'end'], split_part(figure, '_', 3)) AS place
+          FROM bench.figure WHERE figure ~ '^range_[0-9]+_') AS place
 ), summary AS (
     SELECT figure, count(*) AS n, min(value) AS min, max(value) AS max,
            percentile_cont(0.5) WITHIN GROUP (ORDER BY value)::numeric AS median,

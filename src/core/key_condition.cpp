@@ -3,8 +3,6 @@
 #include "core/job_class.hpp"
 #include "core/walk_text.hpp"
 
-#include <algorithm>
-
 namespace bbm {
 
 namespace {
@@ -12,9 +10,9 @@ namespace {
 enum class Side { lower, upper };
 enum class Strictness { strict, inclusive };
 
-// The columns of a walk between two keys. Where the columns have no operator in common, the range is cut into arms by
-// the number of leading columns that a key shares with one of the bounds; the next column lies on the inner side of
-// that bound. For bounds L and U over (a, b, c), in the order of the walk:
+// The columns of a walk between two keys, cut into arms by the number of leading columns that a key shares with one of
+// the bounds; the next column lies on the inner side of that bound. For bounds L and U over (a, b, c), in the order of
+// the walk:
 //
 //     lower arms:   a = L.a, b = L.b, c behind L.c
 //                   a = L.a, b behind L.b
@@ -27,6 +25,10 @@ enum class Strictness { strict, inclusive };
 // There are keys in a lower or an upper arm only if the bounds differ in one of its leading columns, in a middle arm
 // only if they share them all. Where that is not so the first column is compared with NULL, for which an index is not
 // read.
+//
+// A comparison of rows says the same in one condition, and costs more: a B-tree finds where it begins, but reads on
+// behind its end up to the last key with the first column's value. And columns that sort in opposite directions have
+// none.
 struct Between {
     const KeyWalk &walk;
     const KeyBounds &bounds;
@@ -153,7 +155,7 @@ struct Between {
         append_inner(out, leading, Side::upper, strictness(leading, Side::upper));
     }
 
-    // The comparisons say nothing about columns behind one that lies between the bounds.
+    // Nothing is said about columns behind one that lies between the bounds.
     void append_not_null(String &out) const {
         for (std::size_t i = 1; i < columns(); ++i) {
             if (!walk.columns[i].may_be_null)
@@ -163,33 +165,7 @@ struct Between {
             append(out, " IS NOT NULL");
         }
     }
-
-    void append_row(String &out, Side side) const {
-        append(out, "(");
-        for (std::size_t i = 0; i < columns(); ++i) {
-            append(out, i == 0 ? "" : ", ");
-            append_column(out, walk.columns[i]);
-        }
-        append(out, ")");
-        append_operator(out, inner_operator(0, side, strictness(columns() - 1, side)));
-        append(out, "(");
-        for (std::size_t i = 0; i < columns(); ++i) {
-            append(out, i == 0 ? "" : ", ");
-            append_value(out, i, side);
-        }
-        append(out, ")");
-    }
 };
-
-// One operator for all columns: a comparison of rows, which an index answers from its first column to its last.
-bool is_uniform(const KeyWalk &walk) {
-    const WalkColumn &first = walk.columns.front();
-    if (!walk.compares_rows && walk.columns.size() > 1)
-        return false;
-    return std::all_of(walk.columns.begin(), walk.columns.end(), [&](const WalkColumn &column) {
-        return !column.is_descending && column.less == first.less && column.equal == first.equal;
-    });
-}
 
 } // namespace
 
@@ -202,14 +178,6 @@ const Vector<Text> &range_arms(const KeyWalk &walk, const KeyBounds &bounds, Are
         between.append_not_null(out);
         arms.push_back(view(out));
     };
-    if (is_uniform(walk)) {
-        add([&](String &out) {
-            between.append_row(out, Side::lower);
-            append(out, " AND ");
-            between.append_row(out, Side::upper);
-        });
-        return arms;
-    }
     const std::size_t last = walk.columns.size() - 1;
     for (std::size_t leading = last; leading >= 1; --leading)
         add([&](String &out) { between.append_outer_arm(out, leading, Side::lower); });

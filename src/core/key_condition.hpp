@@ -13,9 +13,8 @@ struct KeyBounds {
     Text lower_row = {}; // a relation with the parts k1, k2 ... of the lower one
 };
 
-// One condition or several: each key of the range meets exactly one of them, and the keys of an earlier one come before
-// those of a later one. One is enough where all columns have the same operator, since that compares rows.
-// A NULL is in no arm.
+// One condition or, of several columns, more: each key of the range meets exactly one of them, and the keys of an
+// earlier one come before those of a later one. A NULL is in no arm.
 const Vector<Text> &range_arms(const KeyWalk &walk, const KeyBounds &bounds, Arena arena);
 
 } // namespace bbm

@@ -27,8 +27,7 @@ struct KeyWalk {
     std::span<const WalkColumn> columns;
     Text scope = {}; // a condition: only rows that meet it count as keys; empty for all rows
     Walk walk = Walk::keys;
-    bool is_only = false;      // the table's own rows, not those of its children
-    bool compares_rows = true; // several columns at once; a foreign server is not sent such a comparison
+    bool is_only = false; // the table's own rows, not those of its children
 };
 
 enum class LowerBound { inclusive, exclusive };

@@ -108,7 +108,7 @@ bool touches_one_table(SPIPlanPtr plan) {
 
 SPIPlanPtr prepare_plan(const Watch &watch) {
     SPIPlanPtr plan = analyse(watch, 0);
-    // The planner takes a comparison of rows for one of their first columns: with values in hand it prefers to read all.
+    // A range over several columns has so many conditions that planning it anew costs more than its values tell.
     if (touches_one_table(plan) || watch.command->key.columns.size() > 1) {
         SPI_freeplan(plan);
         plan = analyse(watch, CURSOR_OPT_GENERIC_PLAN);

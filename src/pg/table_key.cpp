@@ -276,7 +276,6 @@ Refusal find_foreign_key_in(Relation table, Key wanted, TableKey &key) {
                         {GetDefaultOpClass(attribute->atttypid, BTREE_AM_OID), attribute->attcollation});
     }
     key = finish(parts, RelationGetRelid(table), Walk::keys);
-    key.compares_rows = false;
     return {};
 }
 
@@ -351,7 +350,7 @@ void check_columns(std::uint32_t table, std::span<const KeyColumn> key) {
 }
 
 KeyWalk walk_of(Text table, const TableKey &key, Text scope) {
-    return {table, key.walk_columns, scope, key.walk, key.is_only, key.compares_rows};
+    return {table, key.walk_columns, scope, key.walk, key.is_only};
 }
 
 } // namespace bbm::pg

@@ -161,16 +161,16 @@ is(value("SELECT string_agg(rows_affected::text, ',' ORDER BY id) FROM bbm.migra
 ends_well(value(queue_sql('plain', 'DELETE FROM {t} WHERE id % 4 = 0', $paced)), 'plain: DELETE');
 is(value('SELECT count(*), count(*) FILTER (WHERE id % 4 = 0) FROM plain'), $rows * 3 / 4 . '|0', 'the right rows are gone');
 
-# Nobody here knows whether a column of another server is unique, and how it sorts there.
+# Nobody here knows whether a column of another server is unique. Texts must sort by bytes there.
 $remote->safe_psql('postgres', <<'SQL');
-CREATE TABLE odd_keys (id text COLLATE "und-x-icu", n int NOT NULL DEFAULT 0, done boolean NOT NULL DEFAULT false);
+CREATE TABLE odd_keys (id text COLLATE "C", n int NOT NULL DEFAULT 0, done boolean NOT NULL DEFAULT false);
 INSERT INTO odd_keys SELECT (ARRAY['a', 'B', 'c', 'D', 'é', 'Z', '_'])[i % 7 + 1] || i / 14 FROM generate_series(0, 299) AS i;
 CREATE TABLE no_keys (id bigint, n int NOT NULL DEFAULT 0, done boolean NOT NULL DEFAULT false);
 INSERT INTO no_keys SELECT nullif(i % 50, 0) FROM generate_series(1, 300) AS i;
 SQL
 value('CREATE FOREIGN TABLE odd_keys (id text COLLATE "C" NOT NULL, n int, done boolean) SERVER shards');
 ends_well(value(queue_sql('odd_keys', 'UPDATE {t} SET n = n + 1, done = true WHERE NOT done', 'batch_size => 20, sub_batch_size => 7, workers => 2')),
-	'duplicates in another order');
+	'duplicates');
 is(value('SELECT count(*), min(n), max(n) FROM odd_keys'), '300|1|1', 'every row has the effect once');
 value('CREATE FOREIGN TABLE no_keys (id bigint, n int, done boolean) SERVER shards');
 my $error = error_of($local, 'postgres', queue_sql('no_keys', 'UPDATE {t} SET n = n + 1, done = true WHERE NOT done', 'batch_size => 20'));

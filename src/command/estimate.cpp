@@ -241,8 +241,9 @@ void add_other_parts(const Chosen &chosen, Estimate &result) {
         return;
     // Samples that are rolled back make the table larger, and leave its rows alone.
     const bool by_rows = chosen.rows_of_all > 0 && chosen.part->total_rows > 0;
-    const double share = by_rows ? static_cast<double>(chosen.rows_of_all) / static_cast<double>(chosen.part->total_rows)
-                                 : static_cast<double>(chosen.bytes_of_all) / static_cast<double>(chosen.bytes);
+    const double share = by_rows
+                             ? static_cast<double>(chosen.rows_of_all) / static_cast<double>(chosen.part->total_rows)
+                             : static_cast<double>(chosen.bytes_of_all) / static_cast<double>(chosen.bytes);
     result.keys = static_cast<std::int64_t>(static_cast<double>(result.keys) * share);
     result.based_on = "samples";
 }

@@ -8,6 +8,12 @@ constexpr char kUnsupported[] = "0A000"; // feature_not_supported
 constexpr char kWrongValue[] = "22023";  // invalid_parameter_value
 constexpr Text kOnEachLeaf = "Queue the migration on each partition or child of the table.";
 
+Refusal refuse_two_commits(const CommandFacts &command) {
+    return {kUnsupported, "command changes rows of another server, and might do so twice", command.why_not_repeatable,
+            "A commit there and one here are two. Queue it on each of the servers, or let the command mark the rows "
+            "that are done and leave out those that are.  See bbm.is_repeatable()."};
+}
+
 // A row that moves is met twice there, and once more by each sweep.
 Refusal check_blocks(const CommandFacts &command) {
     if (command.is_repeatable && !command.repeating_overwrites)
@@ -48,16 +54,15 @@ Walk walk_of_strategy(Text batching_strategy) {
 }
 
 Refusal check_two_commits(const CommandFacts &command) {
-    if (!command.writes_foreign || command.is_repeatable)
-        return {};
-    return {kUnsupported, "command changes rows of another server, and might do so twice", command.why_not_repeatable,
-            "A commit there and one here are two. Queue it on each of the servers, or let the command mark the rows "
-            "that are done and leave out those that are.  See bbm.is_repeatable()."};
+    return command.writes_foreign && !command.is_repeatable ? refuse_two_commits(command) : Refusal{};
 }
 
 WalkChoice choose_walk(const CommandFacts &command, const WalkFacts &walk) {
     if (Refusal refusal = check_two_commits(command))
         return {refusal, false};
+    // What a function does, nobody knows.
+    if (walk.is_foreign && command.kind == CommandFacts::Kind::select && !command.is_repeatable)
+        return {refuse_two_commits(command), false};
     if (Refusal refusal = walk.walk == Walk::blocks ? check_blocks(command) : Refusal{})
         return {refusal, false};
     if (walk.walk == Walk::blocks && walk.quarantines)

@@ -20,6 +20,7 @@ struct WalkFacts {
     bool is_partitioned = false;
     bool has_key = true;                 // of its own, over all of its leaves
     bool has_statement_triggers = false; // it or a leaf, of users'
+    bool is_foreign = false;             // it or a leaf is a table of another server
     bool names_only = false;             // the command says ONLY
     bool can_be_aimed = true;            // the command can be given another name of its table
     bool quarantines = false;            // on_data_error

@@ -106,13 +106,14 @@ void check_used_columns(Key known, Key now, Key key, std::uint32_t table) {
         const Text name = known[i], was = known[i + 1], is = find_type(now, name);
         if (is_same_or_wider(was, is) || std::find(key.begin(), key.end(), name) != key.end())
             continue;
-        raise(Refusal{"42804",
-                      format("column \"%.*s\" of table %s is not what it was", width(name), name.data(),
-                             table_name(table).data()),
-                      is.empty() ? format("It was of type %.*s, and the command uses it no more.", width(was), was.data())
-                                 : format("It was of type %.*s, and is of type %.*s.", width(was), was.data(), width(is),
-                                          is.data()),
-                      "If the command is still right, go on with bbm.retry(); else delete the migration and queue it anew."});
+        raise(Refusal{
+            "42804",
+            format("column \"%.*s\" of table %s is not what it was", width(name), name.data(),
+                   table_name(table).data()),
+            is.empty()
+                ? format("It was of type %.*s, and the command uses it no more.", width(was), was.data())
+                : format("It was of type %.*s, and is of type %.*s.", width(was), was.data(), width(is), is.data()),
+            "If the command is still right, go on with bbm.retry(); else delete the migration and queue it anew."});
     }
 }
 

@@ -70,11 +70,12 @@ void remember_file(Part &part, const TableFile &file) {
 // Walked as a whole: whether rows of a leaf are done, its key alone says, and not where it came from.
 [[noreturn]] void raise_other_leaves(const Part &part, std::int64_t id) {
     const auto number = static_cast<long long>(id);
-    pg::raise(Refusal{"55000", pg::format("the partitions of table %s are not what they were", part.table_name.data()),
-                      "One was attached, detached, dropped, truncated or rewritten while the table was walked as a whole.",
-                      pg::format("To go on behind the keys that are done, run: SELECT bbm.retry(%lld);  To handle all "
-                                 "rows: SELECT bbm.requeue(%lld);",
-                                 number, number)});
+    pg::raise(
+        Refusal{"55000", pg::format("the partitions of table %s are not what they were", part.table_name.data()),
+                "One was attached, detached, dropped, truncated or rewritten while the table was walked as a whole.",
+                pg::format("To go on behind the keys that are done, run: SELECT bbm.retry(%lld);  To handle all "
+                           "rows: SELECT bbm.requeue(%lld);",
+                           number, number)});
 }
 
 // Rewritten it goes on. Emptied it stops: rows that were loaded since may have keys behind the cursor.

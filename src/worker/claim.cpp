@@ -197,9 +197,9 @@ pg::Lower behind_frontier(const Part &part) {
 
 // Up to where the user's function says. A job without a row in it is walked like any other.
 std::optional<pg::NextRange> range_by_function(const Migration &migration, const Part &part, int keys, Arena arena) {
-    const Key end = pg::ask_for_end(migration.batching_strategy,
-                                    {part.table_oid, migration.column_name, part.frontier, *part.range, keys},
-                                    key_of(part), arena);
+    const Key end =
+        pg::ask_for_end(migration.batching_strategy,
+                        {part.table_oid, migration.column_name, part.frontier, *part.range, keys}, key_of(part), arena);
     if (!pg::is_command_prepared()) // it has called a function of ours
         pg::raise(Refusal{"55000", "a batching strategy must not run commands of migrations", {}, {}});
     const Key upper = end.empty() ? part.range->max : end;

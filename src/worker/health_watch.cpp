@@ -125,7 +125,8 @@ bool has_place(const Session &session, const Migration &migration) {
             const auto is_its_too = [&](const store::Worker &other) {
                 return other.migration_id == one->migration_id && !other.is_held;
             };
-            others += one->migration_id != migration.id && !one->is_held && std::none_of(workers.begin(), one, is_its_too);
+            others +=
+                one->migration_id != migration.id && !one->is_held && std::none_of(workers.begin(), one, is_its_too);
         }
     });
     return others < pg::settings().max_running_migrations;

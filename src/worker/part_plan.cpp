@@ -83,6 +83,9 @@ WalkFacts look_at_table(const Migration &migration) {
                        !find_key(migration.table_oid, walk, migration.cursor_columns, key),
             .has_statement_triggers = pg::has_statement_triggers(migration.table_oid) ||
                                       std::any_of(leaves.begin(), leaves.end(), pg::has_statement_triggers),
+            .is_foreign =
+                std::any_of(leaves.begin(), leaves.end(),
+                            [](std::uint32_t leaf) { return pg::kind_of_table(leaf) == pg::TableKind::foreign; }),
             .names_only = names_only(migration),
             .can_be_aimed = !migration.mentions.empty(),
             .quarantines = migration.on_data_error == OnDataError::quarantine};
@@ -93,6 +96,11 @@ std::optional<Range> range_of(const Migration &migration, const Part &part, cons
     const auto whole = pg::find_whole_range(walked_table(migration, part), key, pg::current_arena());
     if (!whole)
         return std::nullopt;
+    if (!pg::is_ordered(whole->min, whole->max, key)) // on another server
+        pg::raise(Refusal{"42P16",
+                          pg::format("the keys of table %s are in another order there", part.table_name.data()),
+                          "Its first key sorts behind its last one here.",
+                          "Declare the collation that the other server has, or batch over another column."});
     const Range &given = migration.given;
     const Range range = {given.min.empty() ? whole->min : given.min, given.max.empty() ? whole->max : given.max};
     if (!pg::is_ordered(range.min, range.max, key))
@@ -131,10 +139,9 @@ void add_nulls(const Migration &migration, std::uint32_t table, const pg::TableK
     const Text condition = null_condition(pg::walk_of({}, values), pg::current_arena());
     if (!migration.with_nulls) {
         if (pg::has_row({.table = walked_table(migration, parts.back()), .columns = {}, .scope = condition}))
-            pg::report(pg::Level::notice,
-                       pg::format("rows of %s without a value are left out", pg::table_name(table).data()),
-                       pg::format("There are rows where %s.", condition.data()),
-                       "They are handled with with_nulls => true.");
+            pg::report(
+                pg::Level::notice, pg::format("rows of %s without a value are left out", pg::table_name(table).data()),
+                pg::format("There are rows where %s.", condition.data()), "They are handled with with_nulls => true.");
         return;
     }
     pg::TableKey key;
@@ -166,7 +173,8 @@ void tell_of_detached(const Migration &migration, const Vector<Part> &known, con
 }
 
 // May rows of a new leaf have been in the table before, and be done? Not as long as all leaves stand where they stood:
-// bounds of partitions exclude each other. But a default partition has rows for any of them, and children have no bounds.
+// bounds of partitions exclude each other. But a default partition has rows for any of them, and children have no
+// bounds.
 bool rows_may_have_moved(const Vector<Part> &known, const Vector<std::uint32_t> &leaves) {
     return std::any_of(known.begin(), known.end(), [&](const Part &part) {
         const bool is_leaf = std::find(leaves.begin(), leaves.end(), part.table_oid) != leaves.end();
@@ -254,11 +262,10 @@ bool add_sweeps(const Migration &migration) {
         if (swept.rows == 0 || pg::table_name(swept.table).empty()) // a leaf that was dropped
             continue;
         if (swept.sweeps >= kMostSweeps)
-            pg::raise(Refusal{"55000", pg::format("table %s is changed faster than it is swept",
-                                                  pg::table_name(swept.table).data()),
-                              pg::format("The last of %d sweeps found %lld rows.", swept.sweeps,
-                                         static_cast<long long>(swept.rows)),
-                              "Let the application write rows that are done, then run bbm.retry()."});
+            pg::raise(Refusal{
+                "55000", pg::format("table %s is changed faster than it is swept", pg::table_name(swept.table).data()),
+                pg::format("The last of %d sweeps found %lld rows.", swept.sweeps, static_cast<long long>(swept.rows)),
+                "Let the application write rows that are done, then run bbm.retry()."});
         pg::TableKey key;
         pg::raise_if(find_key(swept.table, Walk::sweep, migration.cursor_columns, key));
         Part part = describe_part(migration, swept.table, key);

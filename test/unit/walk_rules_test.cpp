@@ -64,6 +64,10 @@ TEST(walk_rules, chooses) {
          with(with({}, by_blocks), [](WalkFacts &walk) { walk.quarantines = true; }), Choice::refused},
         {"another server", abroad, {}, Choice::refused},
         {"another server, again and again", abroad_again, {}, Choice::whole},
+        {"a function on another server's rows", {.kind = CommandFacts::Kind::select, .uses_parameters = true},
+         with({}, [](WalkFacts &walk) { walk.is_foreign = true; }), Choice::refused},
+        {"reading another server's rows", {.kind = CommandFacts::Kind::insert},
+         with({}, [](WalkFacts &walk) { walk.is_foreign = true; }), Choice::whole},
         {"partitions on another server", abroad_again, parted, Choice::leaves},
     };
     for (const auto &one : cases) {

@@ -253,6 +253,13 @@ SQL
 	no_process_but($node, 'bbm launcher', 'and all processes leave');
 	is($node->safe_psql($_, 'SELECT count(*), sum(n) FROM copied'), '40|10', "$_: nothing ran") for qw(clone restored);
 	is(tally($node, 'source', 'copied'), '40|0|0', 'source: every row was handled once');
+	# With its parts, or nothing would be left to do there, or all of it.
+	for my $db (qw(clone restored))
+	{
+		is($node->safe_psql($db, "SELECT bbm.adopt($id)"), 't', "$db: it is adopted");
+		status_is($node, $db, $id, 'finished', "$db: and goes on");
+		is(tally($node, $db, 'copied'), '40|0|0', "$db: every row was handled once");
+	}
 }
 $node->stop;
 

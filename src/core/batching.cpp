@@ -16,9 +16,10 @@ constexpr int kSmallestSubBatch = 10;
 // Half the weight to the newest sample: the size reacts after one sub-batch and still forgets a single hiccup in three.
 constexpr double kNewestWeight = 0.5;
 constexpr double kLargestGrowth = 2.0;
-// Jobs that each worker gets of a part: when the first of them has nothing left to do, the others have a quarter of their
-// share at the most.
-constexpr int kSharesOfAWorker = 4;
+// Jobs that each worker gets of a part: when the first of them has nothing left to do, the others have a sixteenth of
+// their share at the most. With a quarter, two workers lost a twelfth of their time there; more jobs cost a few
+// milliseconds each.
+constexpr int kSharesOfAWorker = 16;
 // Less is not worth a worker of its own.
 constexpr std::int64_t kSmallestShare = 1'000;
 // Where nobody knows: small enough for a table that was just loaded, large enough to cost little on a big one.

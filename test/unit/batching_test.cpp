@@ -207,7 +207,7 @@ TEST(share_of_batch, leaves_work_for_every_worker) {
         int size;
     } cases[] = {
         {"one worker takes all it may", 1, false, 10'000, 500'000},
-        {"four shares for each of two", 2, false, 800'000, 100'000},
+        {"sixteen shares for each of two", 2, false, 800'000, 25'000},
         {"no more than the batch size", 2, false, 80'000'000, 500'000},
         {"no less than what is worth it", 4, false, 2'000, 1'000},
         {"a size that a person chose", 4, true, 2'000, 500'000},

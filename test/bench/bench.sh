@@ -33,11 +33,11 @@ sql() { psql -X -q -At -F $'\t' -v ON_ERROR_STOP=1 "$@"; }
 
 idle="NOT EXISTS (SELECT FROM bench.processes)"
 
-# until_finished ID [SECONDS]: looks from outside, since a client that waits inside a statement holds a snapshot, and with it the
-# removal of old row versions.
+# until_finished ID [SECONDS [STATEMENT]]: looks from outside, since a client that waits inside a statement holds a
+# snapshot, and with it the removal of old row versions. The statement, which returns no rows, is run at each look.
 until_finished() {
     local status deadline=$((SECONDS + 300))
-    until status=$(sql -c "SELECT status FROM bbm.migrations WHERE id = $1") && [ "$status" = finished ]; do
+    until status=$(sql ${3:+-c "$3"} -c "SELECT status FROM bbm.migrations WHERE id = $1") && [ "$status" = finished ]; do
         if [ "$status" = failed ] || [ "$SECONDS" -ge "$deadline" ]; then
             sql -c "SELECT status, status_reason FROM bbm.migrations WHERE id = $1" >&2
             return 1

@@ -99,6 +99,16 @@ EXCEPTION WHEN OTHERS THEN
     RETURN 0;
 END $$;
 
+-- The same of the workers, as seen last: nobody can ask them at their end.
+CREATE TABLE bench.core_wait (pid integer PRIMARY KEY, ms numeric NOT NULL);
+CREATE PROCEDURE bench.note_core_waits() LANGUAGE sql AS $$
+    INSERT INTO bench.core_wait
+    SELECT pid, split_part(seen, ' ', 2)::numeric / 1000000
+    FROM bench.processes, pg_read_file('/proc/' || pid || '/schedstat', 0, 1000, true) AS seen
+    WHERE backend_type = 'bbm worker' AND seen IS NOT NULL
+    ON CONFLICT (pid) DO UPDATE SET ms = excluded.ms
+$$;
+
 -- How the work was shared by its processes. A start of a process that did no job counts for nothing.
 CREATE FUNCTION bench.shares(migration bigint) RETURNS TABLE (figure text, value numeric) LANGUAGE sql AS $$
     WITH job AS (

@@ -14,11 +14,13 @@ partitions=${PARTITIONS:-1000}
 partition_rows=1000
 
 # migrate FIGURE SAMPLE ROWS TABLE ARGUMENTS: a migration by background workers. The time from its COMMIT to its end,
-# that of queue(), and the time of each job's processes. Looks seldom, since looking takes a part of a core.
+# that of queue(), and how its processes shared the work. "net" is the time without that in which they waited for a core,
+# on average. Looks seldom, since looking takes a part of a core.
 migrate() {
     local id started queue_ms
     read -r id started < <(sql -F ' ' <<END | grep .
 SET client_min_messages = warning;
+TRUNCATE bench.core_wait;
 SELECT clock_timestamp() AS before \\gset
 BEGIN;
 SELECT bbm.queue('$1 $2', '$4', $5) AS id \\gset
@@ -28,11 +30,12 @@ SELECT :id, bench.ms(:'before', :'queued'), extract(epoch FROM :'queued'::timest
 END
     )
     read -r queue_ms started <<<"$started"
-    until_finished "$id" 0.3
+    until_finished "$id" 0.2 "CALL bench.note_core_waits()"
     sql -v id="$id" <<END | grep .
 SELECT FROM bench.check((SELECT rows_affected = $3 FROM bbm.migrations WHERE id = :id), 'it did not count $3 rows');
-SELECT '$1_queue_ms', $2, $queue_ms
-UNION ALL SELECT '$1_ms', $2, bench.ms(to_timestamp($started), bench.finished_at(:id));
+SELECT bench.ms(to_timestamp($started), bench.finished_at(:id)) AS ms \\gset
+SELECT '$1_queue_ms', $2, $queue_ms UNION ALL SELECT '$1_ms', $2, :ms
+UNION ALL SELECT '$1_net_ms', $2, :ms - coalesce(avg(ms), 0) FROM bench.core_wait;
 SELECT '$1_' || figure, $2, value FROM bench.shares(:id);
 SELECT FROM bbm.delete(:id);
 END

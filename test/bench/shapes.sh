@@ -1,15 +1,15 @@
 # The sections of bench.sh about the shapes of tables, keys and workers. Sourced by it.
-#   RANGE_ROWS="100000 1000000"  sizes of the tables in "ranges"; 10000000 takes a minute more
-#   FILTER_ROWS=1000000          rows of the larger table in "filter"; the smaller one has half of them
-#   KEY_ROWS=200000              rows of the tables in "keys"
-#   WORKER_ROWS=400000           rows of the table in "workers"
+#   RANGE_ROWS="100000 1000000"  sizes of the tables in "ranges"; add 10000000 for the third one
+#   FILTER_ROWS=500000           rows of the larger table in "filter"; the smaller one has half of them
+#   KEY_ROWS=100000              rows of the tables in "keys"
+#   WORKER_ROWS=200000           rows of the table in "workers"
 #   PARTITIONS=1000              in "partitions", a thousand rows each
 # shellcheck shell=bash disable=SC2154 # what bench.sh sets
 
 range_rows=${RANGE_ROWS:-100000 1000000}
-filter_rows=${FILTER_ROWS:-1000000}
-key_rows=${KEY_ROWS:-200000}
-worker_rows=${WORKER_ROWS:-400000}
+filter_rows=${FILTER_ROWS:-500000}
+key_rows=${KEY_ROWS:-100000}
+worker_rows=${WORKER_ROWS:-200000}
 partitions=${PARTITIONS:-1000}
 partition_rows=1000
 

@@ -208,7 +208,9 @@ Projection project(const Tally &tally, const Total &total, const Pace &pace) {
     result.batch_mean = whole(mean * batch);
     result.batch = {whole(tally.least_us * batch), whole(tally.most_us * batch)};
     result.full_speed = around(mean * keys, error);
-    result.at_pace = {whole(time_at(quick, pace, keys)), whole(time_at(slow, pace, keys))};
+    result.at_pace = result.full_speed; // to the microsecond, where nothing is waited for
+    if (pace.job_interval > 0 || pace.pause > 0)
+        result.at_pace = {whole(time_at(quick, pace, keys)), whole(time_at(slow, pace, keys))};
     if (total.is_optimized && pace.job_interval > 0)
         result.at_pace = {std::min(result.at_pace.low, whole(time_optimized(quick, pace))), result.at_pace.high};
     return result;

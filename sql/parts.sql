@@ -66,6 +66,12 @@ SELECT bbm.queue('x', 'o', command => 'UPDATE o SET region = 1'); \echo SQLSTATE
 SELECT bbm.queue('x', 'o', command => 'UPDATE ONLY o SET n = 1'); \echo SQLSTATE :SQLSTATE
 SELECT bbm.queue('x', 'o', command => 'INSERT INTO fired SELECT parts FROM (SELECT o::text AS parts FROM o) AS s'); \echo SQLSTATE :SQLSTATE
 
+-- What only a leaf has counts, too: a rule, and a key that is made of a column which is assigned.
+CREATE RULE silent AS ON UPDATE TO o5 DO INSTEAD NOTHING;
+SELECT bbm.queue('x', 'o', command => 'UPDATE o SET n = 1'); \echo SQLSTATE :SQLSTATE
+DROP RULE silent ON o5;
+CREATE TABLE made (v int, k int GENERATED ALWAYS AS (v * 2) STORED UNIQUE NOT NULL, n int);
+SELECT bbm.queue('x', 'made', 'k', command => 'UPDATE made SET v = v + 1'); \echo SQLSTATE :SQLSTATE
 -- No key over the whole: every leaf has its own.
 CREATE TABLE logs (id int, day date, n int NOT NULL DEFAULT 0) PARTITION BY RANGE (day);
 CREATE TABLE logs_1 PARTITION OF logs (id PRIMARY KEY) FOR VALUES FROM ('2024-01-01') TO ('2024-02-01');

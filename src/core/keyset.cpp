@@ -38,7 +38,7 @@ void append_order(String &out, const KeyWalk &walk, bool backwards) {
 }
 
 void append_from(String &out, const KeyWalk &walk) {
-    append(out, walk.is_only ? " FROM ONLY " : " FROM ");
+    append(out, " FROM ");
     append(out, walk.table);
 }
 

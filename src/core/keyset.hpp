@@ -23,11 +23,10 @@ struct WalkColumn {
 };
 
 struct KeyWalk {
-    Text table; // qualified and quoted
+    Text table; // as FROM names it: qualified and quoted, with ONLY and an alias where they are needed
     std::span<const WalkColumn> columns;
     Text scope = {}; // a condition: only rows that meet it count as keys; empty for all rows
     Walk walk = Walk::keys;
-    bool is_only = false; // the table's own rows, not those of its children
 };
 
 enum class LowerBound { inclusive, exclusive };

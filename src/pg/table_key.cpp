@@ -350,7 +350,7 @@ void check_columns(std::uint32_t table, std::span<const KeyColumn> key) {
 }
 
 KeyWalk walk_of(Text table, const TableKey &key, Text scope) {
-    return {table, key.walk_columns, scope, key.walk, key.is_only};
+    return {table, key.walk_columns, scope, key.walk};
 }
 
 } // namespace bbm::pg

@@ -31,7 +31,6 @@ struct TableKey {
     std::uint32_t table = 0;
     Walk walk = Walk::keys;
     bool may_be_null = false; // there may be rows without a key; null_condition() is true for them
-    bool is_only = false;     // its own rows, not those of its children; find_key and its like leave it to the caller
 };
 
 // The columns of `wanted`, in the order of an index over exactly them; without any, those of the primary key. The index

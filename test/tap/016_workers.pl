@@ -158,7 +158,6 @@ SQL
 # Little to do: nobody is started for nothing, again and again.
 {
 	add_counted_table($node, 'postgres', 'small', 50);
-	my $before = log_size($node);
 	my $id = queue_add_one($node, 'postgres', 'small', 'workers => 4');
 	status_is($id, 'finished', 'a small table needs one of four');
 	all_once('small', 50, 'a small table');

@@ -370,22 +370,6 @@ TEST(keyset, rows_with_a_null_are_in_no_range) {
     EXPECT_EQ(null_condition(kTwoColumns, heap.arena()), "");
 }
 
-TEST(keyset, a_parent_is_walked_without_its_children) {
-    KeyWalk walk = over(kMixed);
-    walk.is_only = true;
-    const Text one[] = {"1", "2", "3"};
-    const Range range = {one, one};
-    HeapArena heap;
-    for (const Text query : {next_range_query(walk, LowerBound::inclusive, heap.arena()), whole_range_query(walk, heap.arena()),
-                             keys_query(walk, "", &range, heap.arena())}) {
-        EXPECT_NE(query.find(" FROM ONLY t "), Text::npos) << query;
-        EXPECT_EQ(query.find(" FROM t "), Text::npos) << query;
-    }
-    walk.walk = Walk::values;
-    const Text query = next_range_query(walk, LowerBound::inclusive, heap.arena());
-    EXPECT_EQ(query.find(" FROM t "), Text::npos) << query;
-}
-
 TEST(keyset, range_of_blocks) {
     const std::vector<WalkColumn> place = {column("ctid", "tid")};
     const KeyWalk walk = {.table = "t", .columns = place, .walk = Walk::blocks};

@@ -31,6 +31,7 @@ namespace {
 constexpr int kRestart_s = 1;
 
 bool start_at_commit = false;
+bool must_ask_launcher = false; // whether anybody is to be started at all
 bool callback_registered = false;
 bool connected = false;
 bool preloaded = false;
@@ -52,13 +53,15 @@ BackgroundWorker describe(const char *type, const char *main_function) {
 
 // In a commit nothing may fail any more: a missing slot is a warning here, or a note to the launcher.
 void start_now_or_soon() {
-    if (start_scheduler(MyDatabaseId))
+    if (!must_ask_launcher && start_scheduler(MyDatabaseId))
         return;
     if (is_preloaded()) {
         set_due(MyDatabaseId, now());
         wake_launcher();
         return;
     }
+    if (must_ask_launcher)
+        return;
     ereport(
         WARNING,
         (errmsg("could not start a background worker for bbm"),
@@ -116,12 +119,16 @@ bool start_scheduler(std::uint32_t database) {
     return RegisterDynamicBackgroundWorker(&worker, nullptr);
 }
 
+// Off may be what this session has not read yet: the setting was changed a moment ago. The launcher reads for itself,
+// and starts nobody while it is off.
 void start_scheduler_at_commit() {
-    if (settings().max_workers > 0 && settings().enabled)
-        signal_workers_at_commit();
+    const bool asks_first = !start_at_commit || must_ask_launcher; // unless this transaction wants workers signalled
+    signal_workers_at_commit();
+    must_ask_launcher = asks_first && !(settings().max_workers > 0 && settings().enabled);
 }
 
 void signal_workers_at_commit() {
+    must_ask_launcher = false;
     if (!callback_registered) {
         RegisterXactCallback(at_transaction_end, nullptr);
         callback_registered = true;

@@ -108,6 +108,17 @@ $node->safe_psql('second', 'CREATE EXTENSION bbm');
 	no_process_but($node, 'bbm launcher', 'workers of deleted migrations leave');
 }
 
+# ---- A session that has not read yet that workers were switched on: it asks the launcher.
+{
+	add_counted_table($node, 'postgres', 'stale', 100);
+	my $id = $node->safe_psql('postgres', <<'SQL');
+SET bbm.max_workers = 0;
+SELECT bbm.queue('stale', 'stale', command => 'UPDATE stale SET n = n + 1');
+SQL
+	status_is($node, 'postgres', $id, 'finished', 'what a session queues that takes workers for switched off is done');
+	no_process_but($node, 'bbm launcher', 'all leave');
+}
+
 # ---- pause
 {
 	add_counted_table($node, 'postgres', 'paused', 1000);

@@ -20,6 +20,7 @@
 #include "pg/report.hpp"
 #include "pg/settings.hpp"
 #include "pg/transaction.hpp"
+#include "pg/window_scan.hpp"
 #include "pg/workers.hpp"
 #include "worker/processes.hpp"
 
@@ -184,6 +185,7 @@ void bbm_worker_main(Datum argument);
 PG_FUNCTION_INFO_V1(bbm_define);
 PG_FUNCTION_INFO_V1(bbm_undefine);
 PG_FUNCTION_INFO_V1(bbm_queue);
+PG_FUNCTION_INFO_V1(bbm_window_scan);
 PG_FUNCTION_INFO_V1(bbm_estimate);
 PG_FUNCTION_INFO_V1(bbm_pause);
 PG_FUNCTION_INFO_V1(bbm_resume);
@@ -353,6 +355,11 @@ Datum bbm_wait(PG_FUNCTION_ARGS) {
         const auto [id, next] = migration_at(fcinfo);
         return BoolGetDatum(bbm::wait(id, interval_at(fcinfo, next)));
     });
+}
+
+Datum bbm_window_scan(PG_FUNCTION_ARGS) {
+    (void)fcinfo;
+    return PointerGetDatum(bbm::pg::window_scan_routine());
 }
 
 Datum bbm_explain_text(PG_FUNCTION_ARGS) {

@@ -42,8 +42,9 @@ void append_from(String &out, const KeyWalk &walk) {
     append(out, walk.table);
 }
 
-void append_arm(String &out, const KeyWalk &walk, Text condition) {
+void append_arm(String &out, const KeyWalk &walk, Text condition, Text before_key = {}) {
     append(out, "SELECT ");
+    append(out, before_key);
     append_names(out, walk);
     append_from(out, walk);
     append(out, " WHERE ");
@@ -176,6 +177,17 @@ Text next_range_query(const KeyWalk &walk, LowerBound lower, Arena arena) {
     append(out, " OFFSET ");
     append_step_parameter(out, walk);
     append(out, " LIMIT 1) AS last ON true");
+    return view(out);
+}
+
+Text window_query(const KeyWalk &walk, Arena arena) {
+    String &out = make<String>(arena);
+    const auto &arms = range_arms(walk, {LowerBound::inclusive}, arena);
+    for (std::size_t i = 0; i < arms.size(); ++i) {
+        append(out, i == 0 ? "(" : ") UNION ALL (");
+        append_arm(out, walk, arms[i], "ctid, xmin, ");
+    }
+    append(out, ")");
     return view(out);
 }
 

@@ -6,6 +6,7 @@
 #include "pg/repeatable.hpp"
 #include "pg/report.hpp"
 #include "pg/used_columns.hpp"
+#include "pg/window_scan.hpp"
 
 #include <cstring>
 
@@ -16,6 +17,7 @@ extern "C" {
 #include "nodes/parsenodes.h"
 #include "parser/analyze.h"
 #include "parser/parse_node.h"
+#include "parser/parsetree.h"
 }
 
 namespace bbm::pg {
@@ -31,6 +33,8 @@ void restrict_to_range(const Watch &watch, Target target) {
     const RangeCommand &command = *watch.command;
     if (target.index != 0) {
         add_conditions(command, target);
+        if (watch.reads_window)
+            read_by_window_scan(rt_fetch(target.index, target.query->rtable));
     } else if (watch.facts == nullptr) {
         // Whoever asks for facts will refuse it. Here it is about to run, over all of whatever table has the name now.
         raise(Refusal{"42P01",
@@ -101,20 +105,28 @@ bool is_text_of(const Watch *watch, const char *text) {
 void after_analysis(ParseState *state, Query *query, JumbleState *jumble) {
     if (next_hook != nullptr)
         next_hook(state, query, jumble);
-    for (Watch *watch : {passing_watch, lasting_watch})
+    Watch *other_form = lasting_watch == nullptr ? nullptr : lasting_watch->other_form;
+    for (Watch *watch : {passing_watch, lasting_watch, other_form})
         if (is_text_of(watch, state->p_sourcetext))
             return on_watched(*watch, query);
+}
+
+void end_watches() {
+    passing_watch = lasting_watch = nullptr;
+    disarm_window_scan();
 }
 
 // What is watched lives in frames and contexts that an abort leaves behind.
 void at_abort(XactEvent event, void *) {
     if (event == XACT_EVENT_ABORT)
-        lasting_watch = passing_watch = nullptr;
+        end_watches();
 }
 
 void at_subtransaction_abort(SubXactEvent event, SubTransactionId, SubTransactionId, void *) {
-    if (event == SUBXACT_EVENT_ABORT_SUB)
-        passing_watch = nullptr;
+    if (event != SUBXACT_EVENT_ABORT_SUB)
+        return;
+    passing_watch = nullptr;
+    disarm_window_scan();
 }
 
 } // namespace

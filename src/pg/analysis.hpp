@@ -13,10 +13,12 @@ struct Watch {
     CommandFacts *facts = nullptr; // without, nothing is collected, and a command that cannot be restricted raises
     int times = 0;                 // how often it came by: a restriction that was not added must never be run
     Arena keep = {};               // where the texts of the facts live
+    bool reads_window = false;     // the table is read by a window scan
+    Watch *other_form = nullptr;   // of the same command, watched with it
 };
 
-// Two at a time at the most: the engine's prepared command, and one that is looked at in passing (queue, explain),
-// maybe by a trigger of the former. What they point to stays valid until nullptr is given, or the transaction (in
+// The engine's prepared command, in one or two forms, and one that is looked at in passing (queue, explain), maybe by a
+// trigger of the former. What they point to stays valid until nullptr is given, or the transaction (in
 // passing: also a subtransaction) is aborted, which ends the watch by itself.
 void watch_prepared(Watch *watch);
 Watch *prepared_watch();

@@ -34,12 +34,14 @@ int force_index_walk() {
     return level;
 }
 
-SPIPlanPtr prepare(Text query, std::span<const KeyColumn> key) {
+enum class Steps { counted, all };
+
+SPIPlanPtr prepare(Text query, std::span<const KeyColumn> key, Steps steps = Steps::counted) {
     Oid types[kMostParameters];
     for (std::size_t i = 0; i < key.size(); ++i)
         types[i] = types[key.size() + i] = key[i].type;
     types[2 * key.size()] = INT8OID;
-    const int count = static_cast<int>(2 * key.size() + 1);
+    const int count = static_cast<int>(2 * key.size() + (steps == Steps::counted));
     SPIPlanPtr plan = SPI_prepare_cursor(c_string(query), count, types, CURSOR_OPT_GENERIC_PLAN);
     if (plan == nullptr)
         elog(ERROR, "could not prepare the walk over a table: %s", SPI_result_code_string(SPI_result));
@@ -78,10 +80,16 @@ void prepare_key_queries(KeyQueries &queries, Text table, const TableKey &key, T
     queries.column_count = key.columns.size();
     queries.table = key.table;
     queries.walk = key.walk;
-    if (is_by_blocks(key.walk))
-        return;
+    std::transform(key.walk_columns.begin(), key.walk_columns.end(), queries.descends,
+                   [](const WalkColumn &column) { return column.is_descending; });
     const KeyWalk walk = walk_of(table, key, scope);
     SPI_connect();
+    if (key.walk == Walk::keys || key.walk == Walk::blocks)
+        queries.window = prepare(window_query(walk, current_arena()), key.columns, Steps::all);
+    if (is_by_blocks(key.walk)) {
+        SPI_finish();
+        return;
+    }
     queries.inclusive = prepare(next_range_query(walk, LowerBound::inclusive, current_arena()), key.columns);
     queries.exclusive = prepare(next_range_query(walk, LowerBound::exclusive, current_arena()), key.columns);
     SPI_finish();
@@ -90,6 +98,7 @@ void prepare_key_queries(KeyQueries &queries, Text table, const TableKey &key, T
 void release_key_queries(KeyQueries &queries) {
     free_plan(queries.inclusive);
     free_plan(queries.exclusive);
+    free_plan(queries.window);
 }
 
 std::optional<NextRange> find_next_range(const KeyQueries &queries, Lower lower, Key upper, int keys, Arena arena) {
@@ -117,6 +126,28 @@ std::optional<NextRange> find_next_range(const KeyQueries &queries, Lower lower,
         return std::nullopt;
     const bool is_full = !found->max.empty();
     return NextRange{{found->min, is_full ? found->max : upper}, is_full, !is_full || same_key(found->max, upper)};
+}
+
+void read_window(const KeyQueries &queries, Range range, void *receiver) {
+    const std::size_t parts = queries.column_count;
+    Datum values[kMostParameters];
+    check_columns(queries.table, queries.key());
+    key_values(queries.key(), range.min, values);
+    key_values(queries.key(), range.max, values + parts);
+    ParamListInfo parameters = makeParamList(static_cast<int>(2 * parts));
+    for (std::size_t i = 0; i < 2 * parts; ++i)
+        parameters->params[i] = {values[i], false, PARAM_FLAG_CONST, queries.columns[i % parts].type};
+    SPIExecuteOptions options = {};
+    options.params = parameters;
+    options.read_only = true;
+    options.dest = static_cast<DestReceiver *>(receiver);
+    const int level = force_index_walk();
+    PushActiveSnapshot(GetLatestSnapshot());
+    SPI_connect();
+    check_code(SPI_execute_plan_extended(static_cast<SPIPlanPtr>(queries.window), &options));
+    SPI_finish();
+    PopActiveSnapshot();
+    AtEOXact_GUC(false, level);
 }
 
 std::optional<Range> find_whole_range(Text table, const TableKey &key, Arena arena) {

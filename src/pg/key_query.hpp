@@ -14,6 +14,8 @@ namespace bbm::pg {
 struct KeyQueries {
     void *inclusive = nullptr;
     void *exclusive = nullptr;
+    void *window = nullptr;
+    bool descends[kMostKeyColumns] = {};
     KeyColumn columns[kMostKeyColumns] = {};
     std::size_t column_count = 0;
     std::uint32_t table = 0;
@@ -39,6 +41,9 @@ struct NextRange {
 // The range of the next `keys` keys (rows, distinct values, or as many rows as blocks hold) up to `upper`, or nothing if no key is left. Raises 42P16 if a column of the key has
 // changed.
 std::optional<NextRange> find_next_range(const KeyQueries &queries, Lower lower, Key upper, int keys, Arena arena);
+
+// Place, xmin and key of each row in the range go to the receiver (a DestReceiver).
+void read_window(const KeyQueries &queries, Range range, void *receiver);
 
 // The smallest and the greatest key of a table, the first and the last block that it has now, or nothing if it is empty: of what is committed now, at any isolation
 // level, since a bound that is too small would leave rows out.

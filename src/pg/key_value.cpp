@@ -55,11 +55,6 @@ Key split(Text list) {
     return parts;
 }
 
-int compare(const KeyColumn &column, Value a, Value b) {
-    const Oid procedure = get_opfamily_proc(column.family, column.compared_as, column.compared_as, BTORDER_PROC);
-    return DatumGetInt32(OidFunctionCall2Coll(procedure, column.collation, a, b));
-}
-
 } // namespace
 
 int fix_text_forms() {
@@ -99,6 +94,20 @@ Key key_of_row(std::span<const KeyColumn> key, void *row, void *description, int
     }
     end_text_forms(level);
     return parts;
+}
+
+Key key_texts(std::span<const KeyColumn> key, const Value *values, Arena arena) {
+    const auto parts = make_array<Text>(arena, key.size());
+    const int level = fix_text_forms_of(key);
+    for (std::size_t i = 0; i < key.size(); ++i)
+        parts[i] = copy(text_of(key[i], values[i]), arena);
+    end_text_forms(level);
+    return parts;
+}
+
+int compare(const KeyColumn &column, Value a, Value b) {
+    const Oid procedure = get_opfamily_proc(column.family, column.compared_as, column.compared_as, BTORDER_PROC);
+    return DatumGetInt32(OidFunctionCall2Coll(procedure, column.collation, a, b));
 }
 
 Key read_key(Text text, const TableKey &key) {

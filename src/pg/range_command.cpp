@@ -30,6 +30,7 @@ namespace {
 
 // Makes the text unlike any statement that a trigger or function of the user's may run meanwhile.
 constexpr char kPlain[] = "/* bbm */ ";
+constexpr char kOfWindow[] = "/* bbm pass */ ";
 constexpr char kExplain[] = "EXPLAIN (VERBOSE) /* bbm */ ";
 
 // The prepared command; everything in it lives in `context`, the plan in PostgreSQL's cache.
@@ -37,7 +38,9 @@ struct Prepared {
     Context context;
     RangeCommand command;
     Watch watch;
+    Watch window_watch;
     SPIPlanPtr plan;
+    SPIPlanPtr window_plan; // of the rows that a window scan finds
 };
 
 Prepared prepared = {};
@@ -117,6 +120,14 @@ SPIPlanPtr prepare_plan(const Watch &watch) {
     return plan;
 }
 
+SPIPlanPtr prepare_window_plan(const Watch &watch) {
+    SPIPlanPtr plan = analyse(watch, CURSOR_OPT_GENERIC_PLAN);
+    if (!reads_by_window_scan(plan))
+        elog(ERROR, "could not have the command of a migration read a window");
+    SPI_keepplan(plan);
+    return plan;
+}
+
 // The rows of EXPLAIN as lines.
 Text lines_of_result(Arena arena) {
     String &out = make<String>(arena);
@@ -161,6 +172,48 @@ Text explain_with(const RangeCommand &command, Datum *values, char nulls_are) {
     return lines;
 }
 
+std::int64_t execute(SPIPlanPtr plan, Range range) {
+    Datum values[kMostParameters];
+    char nulls[kMostParameters];
+    std::fill_n(nulls, kMostParameters, ' ');
+    range_values(prepared.command.key, range, values);
+    running = {this_transaction(), GetCurrentSubTransactionId()};
+    SPI_connect();
+    check_code(SPI_execute_plan(plan, values, nulls, false, 0));
+    const auto rows = static_cast<std::int64_t>(SPI_processed);
+    SPI_finish();
+    running.subtransaction = InvalidSubTransactionId;
+    return rows;
+}
+
+void fire_deferred() {
+    running = {this_transaction(), GetCurrentSubTransactionId()};
+    AfterTriggerFireDeferred();
+    running.subtransaction = InvalidSubTransactionId;
+}
+
+// Analysed anew without coming by the hook it would have run over the whole table, and must not be committed.
+void check_restriction(SPIPlanPtr plan) {
+    if (!takes_range(plan, prepared.command.key.columns.size()))
+        elog(ERROR, "the command of a migration was not restricted to its range");
+}
+
+std::int64_t run_missed(const Slice &slice, std::span<const bool> missed) {
+    std::int64_t rows = 0;
+    for (std::size_t i = 0; i < missed.size(); ++i)
+        if (missed[i]) {
+            const Key key = key_of_window_row(slice.rows[i].row, current_arena());
+            rows += run_command({key, key}, Deferred::leave);
+        }
+    return rows;
+}
+
+void free_plan(SPIPlanPtr &plan) {
+    if (plan != nullptr)
+        SPI_freeplan(plan);
+    plan = nullptr;
+}
+
 } // namespace
 
 void inspect(const RangeCommand &command, CommandFacts &facts) {
@@ -203,42 +256,54 @@ void prepare_command(const RangeCommand &command) {
                         command.has_placeholders,
                         copy(command.used_columns, arena),
                         {},
+                        command.reads_windows,
                         command.meets_rows_twice};
     prepared.watch = {text_of(kPlain, command, arena), &prepared.command};
+    prepared.window_watch = {text_of(kOfWindow, command, arena), &prepared.command};
+    prepared.window_watch.reads_window = true;
+    if (command.reads_windows)
+        prepared.watch.other_form = &prepared.window_watch;
     watch_prepared(&prepared.watch);
     SPI_connect();
     prepared.plan = prepare_plan(prepared.watch);
+    if (command.reads_windows)
+        prepared.window_plan = prepare_window_plan(prepared.window_watch);
     SPI_finish();
 }
 
 bool is_command_prepared() { return prepared.plan != nullptr && is_watched(prepared.watch); }
 
 std::int64_t run_command(Range range, Deferred deferred) {
-    Datum values[kMostParameters];
-    char nulls[kMostParameters];
-    std::fill_n(nulls, kMostParameters, ' ');
     if (!is_command_prepared())
         elog(ERROR, "the command of a migration is not prepared");
-    range_values(prepared.command.key, range, values);
-    running = {this_transaction(), GetCurrentSubTransactionId()};
-    SPI_connect();
-    check_code(SPI_execute_plan(prepared.plan, values, nulls, false, 0));
-    const auto rows = static_cast<std::int64_t>(SPI_processed);
-    SPI_finish();
+    const std::int64_t rows = execute(prepared.plan, range);
     if (deferred == Deferred::fire)
-        AfterTriggerFireDeferred();
-    running.subtransaction = InvalidSubTransactionId;
-    // Analysed anew without coming by the hook it would have run over the whole table, and must not be committed.
-    if (!takes_range(prepared.plan, prepared.command.key.columns.size()))
-        elog(ERROR, "the command of a migration was not restricted to its range");
+        fire_deferred();
+    check_restriction(prepared.plan);
+    return rows;
+}
+
+std::int64_t run_slice(const Slice &slice, Deferred deferred) {
+    if (!is_command_prepared() || prepared.window_plan == nullptr)
+        elog(ERROR, "the command of a migration is not prepared");
+    const auto missed = make_array<bool>(current_arena(), slice.rows.size());
+    arm_window_scan(prepared.command.table, slice.rows, missed);
+    std::int64_t rows = execute(prepared.window_plan, slice.range);
+    disarm_window_scan(); // a plan that knows that it will find nothing has no scan
+    check_restriction(prepared.window_plan);
+    if (!reads_by_window_scan(prepared.window_plan))
+        elog(ERROR, "the command of a migration was not restricted to its window");
+    if (prepared.command.key.walk == Walk::keys)
+        rows += run_missed(slice, missed);
+    if (deferred == Deferred::fire)
+        fire_deferred();
     return rows;
 }
 
 void release_command() {
     watch_prepared(nullptr);
-    if (prepared.plan != nullptr)
-        SPI_freeplan(prepared.plan);
-    prepared.plan = nullptr;
+    free_plan(prepared.plan);
+    free_plan(prepared.window_plan);
     if (prepared.context.context != nullptr)
         prepared.context.reset();
 }

@@ -5,6 +5,7 @@
 #include "core/command_rules.hpp"
 #include "core/types.hpp"
 #include "pg/table_key.hpp"
+#include "pg/window.hpp"
 
 namespace bbm::pg {
 
@@ -19,6 +20,7 @@ struct RangeCommand {
     bool has_placeholders = false; // the text restricts itself with $1 and $2
     Key used_columns = {};         // that it used when it was queued, and their types; empty: not known
     Text search_path = {};         // for inspect() and explain(); empty for the current one
+    bool reads_windows = false;    // is to be prepared for run_slice(), too
     bool meets_rows_twice = false; // by the way it is run; raises 55000 when it does not leave out done rows any more
 };
 
@@ -48,6 +50,9 @@ enum class Deferred {
 };
 // Runs it for the inclusive range; the rows it affected.
 std::int64_t run_command(Range range, Deferred deferred = Deferred::fire);
+// Runs it for the rows of the slice alone. One that has another version by now is looked for by its key, unless that is
+// its place: then whoever walks by places has to look for it himself.
+std::int64_t run_slice(const Slice &slice, Deferred deferred = Deferred::fire);
 bool is_command_prepared();
 void release_command();
 

@@ -18,7 +18,8 @@ pg::Statement insert_statement = {
 
 #define BBM_JOB_COLUMNS                                                                                                \
     "id, migration_id, status, min_cursor, max_cursor, cursor, batch_size, sub_batch_size, attempts, epoch, "          \
-    "unproven_starts, rows_affected, sub_batches, work_us, longest_us, retry_at, wants_split, part_id"
+    "unproven_starts, rows_affected, sub_batches, work_us, longest_us, retry_at, wants_split, part_id, window_max, "     \
+    "passes, pass, pass_cursor"
 
 pg::Statement unfinished_statement = {
     "SELECT " BBM_JOB_COLUMNS " FROM bbm.job WHERE migration_id = $1 AND status <> 'succeeded'"
@@ -58,13 +59,14 @@ pg::Statement control_statement = {"SELECT m.status, (EXTRACT(epoch FROM m.job_i
 // Without waiting: whoever holds the row is ending the job, and the user's rows are locked here.
 pg::Statement advance_statement = {
     "WITH mine AS (SELECT id FROM bbm.job WHERE id = $1 AND epoch = $2 AND status = 'running' FOR NO KEY UPDATE NOWAIT)"
-    " UPDATE bbm.job AS j SET cursor = $3, sub_batch_size = $4, unproven_starts = 0,"
-    " rows_affected = j.rows_affected + $5, sub_batches = j.sub_batches + $6, work_us = j.work_us + $7,"
+    " UPDATE bbm.job AS j SET cursor = $3, window_max = $9, passes = $10, pass = $11, pass_cursor = $12,"
+    " sub_batch_size = $4, unproven_starts = 0, rows_affected = j.rows_affected + $5, sub_batches = j.sub_batches + $6, work_us = j.work_us + $7,"
     " longest_us = greatest(j.longest_us, $8) FROM mine WHERE j.id = mine.id"};
 
 // Unlike a sub-batch's, this one may wait: nothing of the user's is locked.
-pg::Statement skip_statement = {
-    "UPDATE bbm.job SET cursor = $3, unproven_starts = 0 WHERE id = $1 AND epoch = $2 AND status = 'running'"};
+pg::Statement move_statement = {
+    "UPDATE bbm.job SET cursor = $3, window_max = $4, passes = $5, pass = $6, pass_cursor = $7, unproven_starts = 0"
+    " WHERE id = $1 AND epoch = $2 AND status = 'running'"};
 
 pg::Statement end_statement = {
     "UPDATE bbm.job SET status = $3, retry_at = $4, unproven_starts = 0,"
@@ -156,6 +158,8 @@ Job read_job(const pg::Row &row, Arena arena) {
     job.retry_at = row.integer(16);
     job.wants_split = row.boolean(17);
     job.part_id = row.integer(18);
+    job.window = {row.key(19, arena), static_cast<int>(row.integer(20)), static_cast<int>(row.integer(21)),
+                  row.key(22, arena)};
     return job;
 }
 
@@ -218,11 +222,14 @@ bool advance_job(const Job &job, const Counters &step) {
     return pg::execute(advance_statement,
                        {pg::integer(job.id), pg::integer(job.epoch), pg::key(job.cursor),
                         pg::integer(job.sub_batch_size), pg::integer(step.rows_affected), pg::integer(step.sub_batches),
-                        pg::integer(step.work), pg::integer(step.longest)}) == 1;
+                        pg::integer(step.work), pg::integer(step.longest), pg::key(job.window.max),
+                        pg::integer(job.window.passes), pg::integer(job.window.pass), pg::key(job.window.cursor)}) == 1;
 }
 
-bool skip_to(const Job &job, Key cursor) {
-    return pg::execute(skip_statement, {pg::integer(job.id), pg::integer(job.epoch), pg::key(cursor)}) == 1;
+bool move_cursor(const Job &job) {
+    return pg::execute(move_statement,
+                       {pg::integer(job.id), pg::integer(job.epoch), pg::key(job.cursor), pg::key(job.window.max),
+                        pg::integer(job.window.passes), pg::integer(job.window.pass), pg::key(job.window.cursor)}) == 1;
 }
 
 bool end_job(const Job &job, const Ending &ending) {

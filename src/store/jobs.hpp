@@ -40,8 +40,8 @@ std::optional<Control> load_control(const Job &job, Arena arena);
 // False if the job is not ours any more: the transaction must not commit.
 bool advance_job(const Job &job, const Counters &step);
 
-// Moves the cursor behind a row that is dealt with elsewhere. False if the job is not ours any more.
-bool skip_to(const Job &job, Key cursor);
+// Moves it behind a row that is dealt with elsewhere. False if the job is not ours any more.
+bool move_cursor(const Job &job);
 
 // Ends a run of the job: succeed, fail or give back. Nothing happens (false) if the job is not ours any more.
 struct Ending {

@@ -12,6 +12,7 @@
 #include "store/migrations.hpp"
 #include "store/parts.hpp"
 #include "worker/parts.hpp"
+#include <cstdlib>
 
 namespace bbm {
 
@@ -125,6 +126,7 @@ void prepare(Migration &migration, Part &part) {
         pg::prepare_key_queries(aimed.bounds, table, key, condition_of(migration, part));
     pg::RangeCommand command = command_of(migration, part, key);
     look_at_command(migration, command);
+    command.reads_windows = strides_of_aim().passes > 1;
     pg::prepare_command(command);
     keep_names(migration, part);
     aimed.file = pg::file_number(part.table_oid);
@@ -182,6 +184,11 @@ Aim aim_at(Migration &migration, Part &part) {
 
 const pg::KeyQueries &keys_of_aim() { return aimed.keys; }
 const pg::KeyQueries &bounds_of_aim() { return aimed.filters_bounds ? aimed.bounds : aimed.keys; }
+
+Strides strides_of_aim() {
+    const char *p = getenv("BBM_PASSES"), *w = getenv("BBM_WINDOW");
+    return {p ? atoi(p) : 8, w ? atoi(w) : 16384};
+}
 
 bool still_aims_at(const Part &part) {
     return aimed.part == part.id && aimed.file == pg::file_number(part.table_oid) && aimed.table.is_called_so() &&

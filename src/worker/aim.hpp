@@ -29,6 +29,9 @@ Aim aim_at(Migration &migration, Part &part);
 const pg::KeyQueries &keys_of_aim();   // all rows, for sub-batches
 const pg::KeyQueries &bounds_of_aim(); // the rows that the filter lets pass, for jobs
 
+struct Strides { int passes; int window_keys; };
+Strides strides_of_aim();
+
 // Is the command prepared for this part, and are the tables that it names still called so? The caller holds the
 // table's lock.
 bool still_aims_at(const Part &part);

@@ -5,6 +5,7 @@
 #include "pg/clock.hpp"
 #include "pg/locks.hpp"
 #include "pg/settings.hpp"
+#include "pg/window.hpp"
 #include "worker/health_watch.hpp"
 #include "worker/job_end.hpp"
 #include "worker/rooms.hpp"
@@ -29,12 +30,12 @@ bool rest(JobRun &run) {
     }
 }
 
-// True if the walk goes on after the error. The cursor lives in the memory of the turn that moved it.
-bool survives(JobRun &run, const Failure &failure, const Tried &tried) {
-    const auto *cursor = run.job.cursor.data();
-    if (!narrow_down(run, failure, tried))
+// True if the walk goes on after the error. Where the job stands lives in the memory of the turn that moved it.
+bool survives(JobRun &run, const Failure &failure, const Tried &tried, Arena arena) {
+    const int set_aside = run.rows_set_aside;
+    if (!narrow_down(run, failure, tried, arena))
         return false;
-    if (run.job.cursor.data() == cursor)
+    if (run.rows_set_aside == set_aside)
         same_turn_again();
     return true;
 }
@@ -80,7 +81,7 @@ JobEnd walk_job(JobRun &run, Failure &failure, Tried &tried) {
             // The abort has freed it. Whoever has it now looks at the job; it is given back, if it is still ours.
             if (!pg::try_lock(pg::LockClass::job, run.job.id))
                 return {Kind::stopped};
-            if (survives(run, *error, tried))
+            if (survives(run, *error, tried, arena))
                 continue;
         }
         if (error) {
@@ -106,6 +107,7 @@ JobEnd run_job(const Session &session, Migration &migration, const Part &part, c
                   migration.pace, pg::stopwatch()};
     Failure failure;
     Tried tried;
+    pg::close_window(); // of another job
     if (session.cancel == pg::Cancel::ignored) // a client's session shows the CALL
         pg::show_activity(migration.statement);
     const JobEnd end = walk_job(run, failure, tried);

@@ -2,6 +2,7 @@
 
 #include "core/lifecycle.hpp"
 #include "core/retry.hpp"
+#include "core/window.hpp"
 #include "pg/report.hpp"
 #include "pg/settings.hpp"
 #include "store/jobs.hpp"
@@ -42,7 +43,7 @@ void fail_over_budget(const JobRun &run, const Migration &migration, Key key, co
 }
 
 // The cursor passes the row in the transaction that records it: it is dealt with once, here or there.
-bool set_aside(JobRun &run, const Failure &failure, Key key) {
+bool set_aside(JobRun &run, const Failure &failure, Key key, Arena arena) {
     const bool quarantines = run.migration->on_data_error == OnDataError::quarantine;
     bool goes_on = true; // where the job is not ours any more, to the next sub-batch, which finds that out
     keep_books(*run.session, pg::Durability::durable, [&] {
@@ -53,13 +54,16 @@ bool set_aside(JobRun &run, const Failure &failure, Key key) {
             goes_on = false;
             return fail_over_budget(run, *migration, key, failure);
         }
-        if (!store::skip_to(run.job, key))
+        Job moved = run.job;
+        move_behind(moved, key);
+        if (!store::move_cursor(moved))
             return;
         if (quarantines)
             store::insert_quarantined(run.job, key, failure);
         else
             insert_job_of_row(run, key, failure);
-        run.job.cursor = key;
+        run.job = moved;
+        keep_position(run.job, arena);
         ++run.rows_set_aside;
     });
     return goes_on;
@@ -74,7 +78,7 @@ bool can_be_narrowed_down(const JobRun &run, const Failure &failure, const Tried
     return has_keys && classify(failure.sqlstate) == FailureClass::data && tried.ranges > 0;
 }
 
-bool narrow_down(JobRun &run, const Failure &failure, const Tried &tried) {
+bool narrow_down(JobRun &run, const Failure &failure, const Tried &tried, Arena arena) {
     // With an empty range before it, the transaction may have done more than this row.
     const bool is_row = tried.ranges == 1 && same_key(tried.range.min, tried.range.max);
     if (!is_row) {
@@ -85,7 +89,7 @@ bool narrow_down(JobRun &run, const Failure &failure, const Tried &tried) {
     const bool quarantines = run.migration->on_data_error == OnDataError::quarantine;
     if (!quarantines && (is_whole_job(run.job, tried.range.min) || run.rows_set_aside >= kMostFailedRows))
         return false;
-    return set_aside(run, failure, tried.range.min);
+    return set_aside(run, failure, tried.range.min, arena);
 }
 
 } // namespace bbm

@@ -26,24 +26,33 @@ Job second_half(const Job &job, Key middle, Range rest, int batch_size) {
     return second;
 }
 
+// The end of the first half, or nothing if there can be no second. The rows of a window that is open stay together.
+std::optional<Key> middle_of(const Job &job, const pg::KeyQueries &bounds, int batch_size, Arena arena) {
+    if (job.window.is_open())
+        return job.window.max;
+    const auto first = pg::find_next_range(bounds, lower_bound(job), job.range.max, batch_size, arena);
+    if (!first || first->is_last)
+        return std::nullopt;
+    return first->range.max;
+}
+
 } // namespace
 
 void split(Job &job, const pg::KeyQueries &bounds, Arena arena) {
     const int batch_size = half_of(job.batch_size), rest_size = std::max(job.batch_size - batch_size, 1);
-    const auto first = pg::find_next_range(bounds, lower_bound(job), job.range.max, batch_size, arena);
+    const auto middle = middle_of(job, bounds, batch_size, arena);
     Text reason = "the batch size is halved";
     job.batch_size = batch_size;
     job.attempts = 1;
     job.wants_split = false;
-    if (first && !first->is_last) {
-        const Key middle = first->range.max;
-        const auto rest = pg::find_next_range(bounds, {LowerBound::exclusive, middle}, job.range.max, 1, arena);
+    if (middle) {
+        const auto rest = pg::find_next_range(bounds, {LowerBound::exclusive, *middle}, job.range.max, 1, arena);
         if (rest) {
-            Job second = second_half(job, middle, rest->range, rest_size);
+            Job second = second_half(job, *middle, rest->range, rest_size);
             store::insert_failed_job(second, pg::format("split from job %lld", static_cast<long long>(job.id)),
                                      nullptr);
             store::count_job(job.migration_id);
-            job.range.max = middle;
+            job.range.max = *middle;
             reason = pg::format("split: job %lld takes the rest", static_cast<long long>(second.id));
         }
     }

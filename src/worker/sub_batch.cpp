@@ -1,12 +1,14 @@
 #include "worker/sub_batch.hpp"
 
 #include "core/lifecycle.hpp"
+#include "core/window.hpp"
 #include "pg/key_query.hpp"
 #include "pg/locks.hpp"
 #include "pg/range_command.hpp"
 #include "pg/report.hpp"
 #include "pg/settings.hpp"
 #include "pg/transaction.hpp"
+#include "pg/window.hpp"
 #include "store/jobs.hpp"
 #include "worker/aim.hpp"
 
@@ -21,11 +23,11 @@ bool has_time_limit(const JobRun &run) {
     return run.session->cancel == pg::Cancel::ignored && run.part->walk != Walk::sweep;
 }
 
-Counters run_timed(const JobRun &run, Range range) {
+template <class Command> Counters run_timed(const JobRun &run, Command command) {
     if (has_time_limit(run))
         pg::start_statement_timer(pg::settings().sub_batch_timeout());
     const Micros start = pg::stopwatch();
-    const std::int64_t rows = pg::run_command(range);
+    const std::int64_t rows = command();
     const Micros work = pg::stopwatch() - start;
     pg::stop_statement_timer();
     return {rows, 1, work, work};
@@ -56,28 +58,88 @@ void add(Counters &sum, const Counters &step) {
     sum.longest = std::max(sum.longest, step.longest);
 }
 
-// Ranges up to the first one with a row in it: an empty one costs no transaction of its own. All of them together take
-// no longer than one sub-batch may.
-// A search for a bad row takes one range at a time.
+int keys_of_step(const JobRun &run) { return run.bisection.is_active() ? run.bisection.keys : run.size.keys; }
+
+// All commands of a transaction together take no longer than one sub-batch may. A search for a bad row takes one range
+// at a time.
+Micros most_work(const JobRun &run) {
+    return run.bisection.is_active() ? 0 : pg::settings().target_sub_batch_time();
+}
+
+// Ranges up to the first one with a row in it: an empty one costs no transaction of its own.
 SubBatch walk_ranges(JobRun &run, Job &moved, Tried &tried, Arena arena) {
     SubBatch result = {.result = SubBatch::Result::done};
-    const Micros enough = run.bisection.is_active() ? 0 : pg::settings().target_sub_batch_time();
-    const int keys = run.bisection.is_active() ? run.bisection.keys : run.size.keys;
+    const int keys = keys_of_step(run);
     do {
         const auto next = pg::find_next_range(keys_of_aim(), lower_bound(moved), moved.range.max, keys, arena);
         if (!next)
             return result;
         tried = {next->range, tried.keys + keys, tried.ranges + 1};
-        add(result.step, run_timed(run, next->range));
+        add(result.step, run_timed(run, [&] { return pg::run_command(next->range); }));
         moved.cursor = next->range.max;
         result.result = SubBatch::Result::stepped;
         result.keys = next->is_full ? result.keys + keys : 0;
         result.is_last = next->is_last;
-    } while (result.step.rows_affected == 0 && !result.is_last && result.step.work < enough);
+    } while (result.step.rows_affected == 0 && !result.is_last && result.step.work < most_work(run));
     return result;
 }
 
+// False where no key is left.
+bool open_next_window(Job &moved, Arena arena) {
+    const Strides strides = strides_of_aim();
+    const auto next =
+        pg::find_next_range(keys_of_aim(), lower_bound(moved), moved.range.max, strides.window_keys, arena);
+    if (!next)
+        return false;
+    pg::open_window(keys_of_aim(), next->range, strides.passes);
+    moved.window = {next->range.max, strides.passes, 0, {}};
+    return true;
+}
+
+// As another process has left it. False where no key of it is left.
+bool reopen_window(const Job &job, Arena arena) {
+    const auto first = pg::find_next_range(keys_of_aim(), lower_bound(job), job.window.max, 1, arena);
+    if (first)
+        pg::open_window(keys_of_aim(), {first->range.min, job.window.max}, job.window.passes);
+    return first.has_value();
+}
+
+// Slices up to the first one with a row that is changed. The end of a pass belongs to the slice before it.
+SubBatch walk_window(JobRun &run, Job &moved, Tried &tried, Arena arena) {
+    SubBatch result = {.result = SubBatch::Result::done};
+    if (!moved.window.is_open() && !open_next_window(moved, arena))
+        return result;
+    if (!pg::is_window_open() && !reopen_window(moved, arena))
+        end_window(moved);
+    result.result = SubBatch::Result::stepped;
+    while (result.step.rows_affected == 0 && moved.window.is_open() && result.step.work <= most_work(run)) {
+        const auto slice = pg::next_slice(moved.window.pass, moved.window.cursor, keys_of_step(run), arena);
+        if (slice) {
+            tried = {slice->range, tried.keys + slice->keys, tried.ranges + 1};
+            add(result.step, run_timed(run, [&] { return pg::run_slice(*slice); }));
+            result.keys += slice->keys;
+            move_behind(moved, slice->range.max);
+        }
+        if (!slice || slice->is_last)
+            end_pass(moved);
+        if (run.bisection.is_active())
+            break;
+    }
+    result.is_last = is_done(moved);
+    return result;
+}
+
+SubBatch walk(JobRun &run, Job &moved, Tried &tried, Arena arena) {
+    const bool by_windows = moved.window.is_open() || strides_of_aim().passes > 1;
+    return by_windows ? walk_window(run, moved, tried, arena) : walk_ranges(run, moved, tried, arena);
+}
+
 } // namespace
+
+void keep_position(Job &job, Arena arena) {
+    for (Key *key : {&job.cursor, &job.window.max, &job.window.cursor})
+        *key = pg::copy(*key, arena);
+}
 
 void follow(JobRun &run, const store::Control &control) {
     run.pace = control.pace;
@@ -102,7 +164,8 @@ SubBatch run_sub_batch(JobRun &run, Tried &tried, Arena arena) {
         return end_without_work(SubBatch::Result::changed);
     follow(run, *control);
     Job moved = run.job;
-    const SubBatch result = walk_ranges(run, moved, tried, arena);
+    keep_position(moved, arena);
+    const SubBatch result = walk(run, moved, tried, arena);
     if (result.result == SubBatch::Result::done)
         return end_without_work(SubBatch::Result::done);
     moved.sub_batch_size = run.size.keys;

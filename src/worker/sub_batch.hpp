@@ -51,6 +51,9 @@ void follow(JobRun &run, const store::Control &control);
 // Opens and commits its own transaction; raises what the command raises. `tried` tells what it was at even then.
 SubBatch run_sub_batch(JobRun &run, Tried &tried, Arena arena);
 
+// Copies where the job stands, so that it outlives the memory of the turn that found it.
+void keep_position(Job &job, Arena arena);
+
 // Where the job goes on: behind its cursor, or at its first key.
 pg::Lower lower_bound(const Job &job);
 

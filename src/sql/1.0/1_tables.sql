@@ -149,6 +149,10 @@ CREATE TABLE bbm.job (
     min_cursor      text[] NOT NULL,
     max_cursor      text[] NOT NULL,
     cursor          text[],
+    window_max      text[],
+    passes          smallint NOT NULL DEFAULT 0,
+    pass            smallint NOT NULL DEFAULT 0,
+    pass_cursor     text[],
     batch_size      integer NOT NULL,
     sub_batch_size  integer NOT NULL,
     attempts        integer NOT NULL DEFAULT 0,
@@ -166,6 +170,9 @@ CREATE TABLE bbm.job (
     finished_at     timestamptz
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE bbm.job IS 'one batch of a part of a migration: the inclusive key range min_cursor..max_cursor, done up to and with cursor';
+COMMENT ON COLUMN bbm.job.window_max IS 'the end of a window behind cursor, whose rows are done in passes; NULL: there is none';
+COMMENT ON COLUMN bbm.job.passes IS 'of the window; which one a row belongs to, a hash of its key tells';
+COMMENT ON COLUMN bbm.job.pass IS 'from 0; those before it are done, and this one up to and with pass_cursor';
 CREATE INDEX job_of_migration ON bbm.job (migration_id, id);
 CREATE INDEX job_running ON bbm.job (migration_id) WHERE status = 'running';
 CREATE INDEX job_unfinished ON bbm.job (migration_id, id) WHERE status <> 'succeeded';

@@ -147,6 +147,10 @@ CREATE FUNCTION bbm.is_repeatable(command text, table_name regclass, scope_to te
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_is_repeatable';
 COMMENT ON FUNCTION bbm.is_repeatable(text, regclass, text) IS 'may the command meet a row of the table twice and do no harm? With the reason; nothing is run. What ctid and tables of other servers need';
 
+CREATE FUNCTION bbm.window_scan(internal)
+    RETURNS tsm_handler LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'bbm_window_scan';
+COMMENT ON FUNCTION bbm.window_scan(internal) IS 'how a command of a migration reads the rows of one pass; in a query of your own it raises 55000';
+
 CREATE FUNCTION bbm.explain_text(id bigint)
     RETURNS text LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_explain_text';
 COMMENT ON FUNCTION bbm.explain_text(bigint) IS 'what bbm.explain splits into lines (by id)';

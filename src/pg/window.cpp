@@ -1,0 +1,221 @@
+#include "pg/window.hpp"
+
+#include "core/key_hash.hpp"
+#include "pg/key_value.hpp"
+
+#include <algorithm>
+
+extern "C" {
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "executor/spi.h"
+#include "executor/tuptable.h"
+#include "tcop/dest.h"
+#include "utils/datum.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+}
+
+namespace bbm::pg {
+
+namespace {
+
+constexpr std::size_t kFirstRows = 1024;
+// The query's columns: where the row is, the transaction that put it there, and its key.
+constexpr int kPlaceColumn = 0, kXminColumn = 1, kFirstKeyColumn = 2;
+
+struct Row {
+    BlockNumber block;
+    TransactionId xmin;
+    OffsetNumber offset;
+    std::uint8_t pass;
+};
+
+struct KeyForm {
+    std::int16_t length;
+    bool is_by_value;
+};
+
+// Arrays of the server's, since they grow while the server reads.
+struct Window {
+    Context room;
+    KeyColumn columns[kMostKeyColumns];
+    KeyForm forms[kMostKeyColumns];
+    std::size_t column_count;
+    int passes;
+    Row *rows;
+    Datum *keys; // column_count for each row
+    std::size_t count;
+    std::size_t capacity;
+    bool descends[kMostKeyColumns];
+    bool is_by_place; // the key is a row's place, which changes with every version
+    bool is_open;
+
+    std::span<const KeyColumn> key() const { return {columns, column_count}; }
+    const Datum *key_of(std::size_t row) const { return keys + row * column_count; }
+};
+
+Window window = {};
+
+void make_space() {
+    if (window.count < window.capacity)
+        return;
+    window.capacity = window.capacity == 0 ? kFirstRows : 2 * window.capacity;
+    const std::size_t row_bytes = window.capacity * sizeof(Row);
+    const std::size_t key_bytes = window.capacity * window.column_count * sizeof(Datum);
+    auto *context = static_cast<MemoryContext>(window.room.context);
+    window.rows = static_cast<Row *>(window.rows == nullptr ? MemoryContextAllocHuge(context, row_bytes)
+                                                            : repalloc_huge(window.rows, row_bytes));
+    window.keys = static_cast<Datum *>(window.keys == nullptr ? MemoryContextAllocHuge(context, key_bytes)
+                                                              : repalloc_huge(window.keys, key_bytes));
+}
+
+std::uint64_t add_bytes(std::uint64_t hash, const void *bytes, std::size_t length) {
+    return key_hash(hash, {static_cast<const std::byte *>(bytes), length});
+}
+
+// By the bytes, whatever the type takes for equal: a row has one key, and its bytes do not change by themselves.
+std::uint64_t add_value(std::uint64_t hash, const KeyForm &form, Datum value) {
+    if (form.is_by_value)
+        return key_hash_integer(hash, value);
+    if (form.length != -1)
+        return add_bytes(hash, DatumGetPointer(value), static_cast<std::size_t>(form.length));
+    auto *bytes = DatumGetPointer(value);
+    return add_bytes(hash, VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes));
+}
+
+// Neighbours on a page follow each other by number.
+std::uint64_t hash_of_place(ItemPointer place) {
+    const std::uint64_t block = ItemPointerGetBlockNumberNoCheck(place);
+    return key_hash_integer(0, block << 16 | ItemPointerGetOffsetNumberNoCheck(place));
+}
+
+std::uint64_t hash_of_key(const Datum *key) {
+    std::uint64_t hash = 0;
+    for (std::size_t i = 0; i < window.column_count; ++i)
+        hash = add_value(hash, window.forms[i], key[i]);
+    return hash;
+}
+
+// In the window's memory, and whole: a value that lies in a table of its own goes away with its row.
+Datum keep(const KeyForm &form, Datum value) {
+    if (form.is_by_value)
+        return value;
+    return form.length == -1 ? PointerGetDatum(PG_DETOAST_DATUM_COPY(value))
+                             : datumCopy(value, form.is_by_value, form.length);
+}
+
+// Called by the server for each row.
+bool take_row(TupleTableSlot *slot, DestReceiver *) {
+    slot_getallattrs(slot);
+    make_space();
+    auto *place = reinterpret_cast<ItemPointer>(DatumGetPointer(slot->tts_values[kPlaceColumn]));
+    const auto xmin = DatumGetTransactionId(slot->tts_values[kXminColumn]);
+    Datum *key = window.keys + window.count * window.column_count;
+    MemoryContext before = MemoryContextSwitchTo(static_cast<MemoryContext>(window.room.context));
+    for (std::size_t i = 0; i < window.column_count; ++i)
+        key[i] = keep(window.forms[i], slot->tts_values[kFirstKeyColumn + i]);
+    MemoryContextSwitchTo(before);
+    const std::uint64_t hash = window.is_by_place ? hash_of_place(place) : hash_of_key(key);
+    window.rows[window.count++] = {ItemPointerGetBlockNumberNoCheck(place), xmin,
+                                   ItemPointerGetOffsetNumberNoCheck(place),
+                                   static_cast<std::uint8_t>(pass_of(hash, window.passes))};
+    return true;
+}
+
+void ignore_start(DestReceiver *, int, TupleDesc) {}
+void ignore_end(DestReceiver *) {}
+
+DestReceiver receiver = {take_row, ignore_start, ignore_end, ignore_end, DestNone};
+
+void prepare_window(const KeyQueries &queries, int passes) {
+    if (window.room.context == nullptr)
+        window.room = make_context("bbm window");
+    close_window();
+    std::copy_n(queries.columns, queries.column_count, window.columns);
+    std::copy_n(queries.descends, queries.column_count, window.descends);
+    window.column_count = queries.column_count;
+    window.is_by_place = queries.walk == Walk::blocks;
+    window.passes = passes;
+    for (std::size_t i = 0; i < window.column_count; ++i)
+        get_typlenbyval(window.columns[i].type, &window.forms[i].length, &window.forms[i].is_by_value);
+}
+
+// Does the row come behind the key, in the order of the walk?
+bool is_behind(std::size_t row, const Value *key) {
+    const Datum *own = window.key_of(row);
+    for (std::size_t i = 0; i < window.column_count; ++i) {
+        const int order = compare(window.columns[i], own[i], key[i]);
+        if (order != 0)
+            return (order > 0) != window.descends[i];
+    }
+    return false;
+}
+
+std::size_t first_row_behind(Key key) {
+    if (key.empty())
+        return 0;
+    Value values[kMostKeyColumns];
+    key_values(window.key(), key, values);
+    std::size_t low = 0, high = window.count; // the rows before low are not behind it, those from high on are
+    while (low < high) {
+        const std::size_t middle = low + (high - low) / 2;
+        if (is_behind(middle, values))
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return low;
+}
+
+Vector<RowVersion> &rows_of_slice(int pass, std::size_t &at, int keys, Arena arena) {
+    auto &rows = make<Vector<RowVersion>>(arena);
+    rows.reserve(std::min<std::size_t>(static_cast<std::size_t>(keys), window.count - at));
+    for (; at < window.count && rows.size() < static_cast<std::size_t>(keys); ++at) {
+        const Row &row = window.rows[at];
+        if (row.pass == pass)
+            rows.push_back({row.block, row.offset, row.xmin, static_cast<std::uint32_t>(at)});
+    }
+    return rows;
+}
+
+bool has_more(int pass, std::size_t at) {
+    return std::any_of(window.rows + at, window.rows + window.count, [&](const Row &row) { return row.pass == pass; });
+}
+
+} // namespace
+
+int open_window(const KeyQueries &queries, Range range, int passes) {
+    prepare_window(queries, passes);
+    read_window(queries, range, &receiver);
+    window.is_open = true;
+    return static_cast<int>(window.count);
+}
+
+void close_window() {
+    if (window.room.context != nullptr)
+        window.room.reset();
+    window.rows = nullptr;
+    window.keys = nullptr;
+    window.count = window.capacity = 0;
+    window.is_open = false;
+}
+
+bool is_window_open() { return window.is_open; }
+
+std::optional<Slice> next_slice(int pass, Key behind, int keys, Arena arena) {
+    std::size_t at = first_row_behind(behind);
+    auto &rows = rows_of_slice(pass, at, keys, arena);
+    if (rows.empty())
+        return std::nullopt;
+    const Range range = {key_of_window_row(rows.front().row, arena), key_of_window_row(rows.back().row, arena)};
+    if (!std::is_sorted(rows.begin(), rows.end()))
+        std::sort(rows.begin(), rows.end());
+    return Slice{range, static_cast<int>(rows.size()), !has_more(pass, at), {rows.data(), rows.size()}};
+}
+
+Key key_of_window_row(std::uint32_t row, Arena arena) { return key_texts(window.key(), window.key_of(row), arena); }
+
+} // namespace bbm::pg

@@ -41,6 +41,8 @@ const Switch kSwitches[] = {
 
 constexpr int kDay_s = 24 * 60 * 60;
 constexpr int kDay_ms = kDay_s * 1000;
+// A page of short rows has a hundred or two of them: in more passes than this most find no row there.
+constexpr int kMostPasses = 64;
 
 const Number kNumbers[] = {
     {"bbm.max_workers", &values.max_workers, 0, 262143, 0, "Greatest number of bbm workers at once; 0 starts none but those that bbm.finalize() waits for."},
@@ -62,6 +64,8 @@ const Number kNumbers[] = {
      "Holds migrations while the server writes more WAL than this per second; 0 for no limit."},
     {"bbm.max_replica_lag", &values.max_replica_lag_ms, 0, kDay_ms, GUC_UNIT_MS,
      "Holds migrations while the replay of a streaming standby is further behind; 0 for no limit."},
+    {"bbm.passes", &values.passes, 0, kMostPasses, 0,
+     "Passes that a window of a table is walked in; 1 walks in the order of the key, 0 lets bbm choose."},
 };
 
 // With its schema: whatever search_path the caller has, nobody else can put a function of his own in its place.

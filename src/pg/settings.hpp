@@ -19,6 +19,7 @@ struct Settings {
     int max_quarantined_rows = 100;
     int max_wal_rate_kb = 0;
     int max_replica_lag_ms = 0;
+    int passes = 0;
     char *databases = nullptr;
     char *health_function = nullptr;
 

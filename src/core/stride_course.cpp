@@ -1,0 +1,98 @@
+#include "core/stride_course.hpp"
+
+#include "core/walk_text.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+namespace bbm {
+
+namespace {
+
+// Below this part of what its passes allow, a window has cost more visits of pages than it has saved.
+constexpr double kPoor = 1.0 / 3;
+// One may be bad luck: a report of a minute that has just begun.
+constexpr int kPoorWindows = 2;
+// The first rest is a second or so. Whatever holds the pruning back then may stay for hours, and each try costs a
+// window: the last rest makes that one in 64.
+constexpr int kFirstRest = 8;
+constexpr int kLongestRest = 64;
+
+// Rows grow and are not dealt out evenly to the last one: what remains of the theory without anybody in the way.
+constexpr double kUsual = 0.9;
+constexpr double kShort = 0.08;   // under the usual share by more than this: somebody is in the way
+constexpr double kWorthIt = 0.03; // what twice the transactions have to gain
+constexpr int kMostSlices = 8;
+constexpr int kSteadyWindows = 32;        // then half of them are tried, or twice as many again
+constexpr std::int64_t kFewestRows = 256; // fewer tell nothing
+
+// The first pass finds no room.
+double allowed_share(int passes) { return static_cast<double>(passes - 1) / passes; }
+
+Text reason_of(double share, Text holder, Arena arena) {
+    String &out = make<String>(arena);
+    append(out, "only ");
+    append_number(out, static_cast<std::size_t>(std::lround(share * 100)));
+    append(out, " % of the updates are HOT");
+    if (!holder.empty()) {
+        append(out, ": old snapshots hold back pruning (");
+        append(out, holder);
+        append(out, ")");
+    }
+    return view(out);
+}
+
+void set_slices(StrideCourse &course, int slices) {
+    course.slices = std::clamp(slices, 1, kMostSlices);
+    course.steady_windows = 0;
+}
+
+// More transactions in a pass: more of the short snapshots of others are over when a page is met again. It does not
+// help against a long one.
+void adapt_slices(StrideCourse &course, int passes, double share, bool is_held) {
+    ++course.steady_windows;
+    if (course.share_before >= 0 && share < course.share_before + kWorthIt) {
+        course.more_is_useless = true;
+        set_slices(course, course.slices / 2);
+    } else if (course.steady_windows >= kSteadyWindows) {
+        course.more_is_useless = false;
+        set_slices(course, course.slices / 2);
+    } else if (!is_held && !course.more_is_useless && course.slices < kMostSlices &&
+               share < allowed_share(passes) * kUsual - kShort) {
+        set_slices(course, course.slices * 2);
+        course.share_before = share;
+        return;
+    }
+    course.share_before = -1;
+}
+
+} // namespace
+
+NextWindow next_window(StrideCourse &course, const Strides &strides) {
+    if (strides.passes > 1 && course.plain_windows > 0 && !strides.is_given) {
+        --course.plain_windows;
+        return {1, 1};
+    }
+    return {strides.passes, strides.passes > 1 ? course.slices : 1};
+}
+
+Text note_window(StrideCourse &course, const Strides &strides, const WindowSample &sample, Text holder, Arena arena) {
+    if (sample.rows < kFewestRows || strides.passes < 2)
+        return {};
+    const double share = static_cast<double>(sample.hot) / static_cast<double>(sample.rows);
+    const bool is_poor = share < allowed_share(strides.passes) * kPoor;
+    course.poor_windows = is_poor ? course.poor_windows + 1 : 0;
+    if (!is_poor)
+        course.rest = 0;
+    adapt_slices(course, strides.passes, share, !holder.empty());
+    // A try after a rest is one window.
+    if (strides.is_given || course.poor_windows < (course.rest > 0 ? 1 : kPoorWindows))
+        return {};
+    const bool is_first = course.rest == 0;
+    course.rest = is_first ? kFirstRest : std::min(2 * course.rest, kLongestRest);
+    course.plain_windows = course.rest;
+    course.poor_windows = 0;
+    return is_first ? reason_of(share, holder, arena) : Text{};
+}
+
+} // namespace bbm

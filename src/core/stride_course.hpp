@@ -1,0 +1,37 @@
+// What the windows of a walk have shown, and how the next one is walked: in passes or plainly, and each pass in how
+// many transactions.
+#pragma once
+
+#include "core/strides.hpp"
+
+namespace bbm {
+
+// One window that was walked in passes.
+struct WindowSample {
+    std::int64_t rows = 0; // updated
+    std::int64_t hot = 0;  // of these, within their page
+};
+
+// Of one process and one part. A hint about the recent past: whoever has none begins anew.
+struct StrideCourse {
+    int poor_windows = 0;         // in a row
+    int plain_windows = 0;        // to come, before passes are tried again
+    int rest = 0;                 // how many plain windows the last change took; 0 = none since passes paid
+    int slices = 1;               // transactions of a pass
+    int steady_windows = 0;       // since slices were changed
+    double share_before = -1;     // of HOT updates, when slices were doubled; negative: nothing to compare with
+    bool more_is_useless = false; // slices were doubled and nothing was better
+};
+
+struct NextWindow {
+    int passes;
+    int slices; // of each pass
+};
+// How the next window is walked. Counts down plain ones, so it is asked once for each.
+NextWindow next_window(StrideCourse &course, const Strides &strides);
+
+// Takes in what a window has shown. `holder` is what keeps old row versions from being cleared, in words; empty for
+// nothing. If passes end for a while the reason is returned, and nothing otherwise.
+Text note_window(StrideCourse &course, const Strides &strides, const WindowSample &sample, Text holder, Arena arena);
+
+} // namespace bbm

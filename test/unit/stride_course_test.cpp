@@ -1,0 +1,148 @@
+#include "core/stride_course.hpp"
+
+#include "heap_arena.hpp"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+namespace bbm {
+namespace {
+
+constexpr Strides kEight = {.passes = 8, .window_keys = 20480};
+constexpr Text kNobody = {};
+
+WindowSample hot(int per_cent) { return {20'000, 200 * per_cent}; }
+
+struct Walker {
+    Strides strides = kEight;
+    StrideCourse course = {};
+    HeapArena heap = HeapArena();
+
+    // Walks a window that shows so much; what was said, or "plain" if it was not walked in passes.
+    std::string window(int per_cent, Text holder = kNobody) {
+        if (next_window(course, strides).passes == 1)
+            return "plain";
+        return std::string(note_window(course, strides, hot(per_cent), holder, heap.arena()));
+    }
+    int plain_windows() {
+        int count = 0;
+        for (StrideCourse ahead = course; next_window(ahead, strides).passes == 1;)
+            ++count;
+        return count;
+    }
+    void pass_rest() {
+        while (plain_windows() > 0)
+            EXPECT_EQ(window(0), "plain");
+    }
+};
+
+TEST(stride_course, goes_on_while_it_pays) {
+    Walker walker;
+    for (int i = 0; i < 200; ++i)
+        EXPECT_EQ(walker.window(i % 2 == 0 ? 20 : 80), "") << "one poor window is no reason";
+    EXPECT_EQ(walker.window(0), "");
+    EXPECT_EQ(walker.window(30), "") << "a third of what 8 passes allow";
+    EXPECT_EQ(walker.window(0), "");
+}
+
+TEST(stride_course, rests_longer_each_time) {
+    Walker walker;
+    EXPECT_EQ(walker.window(3), "");
+    EXPECT_EQ(walker.window(3, "a transaction is open since 12:00"),
+              "only 3 % of the updates are HOT: old snapshots hold back pruning (a transaction is open since 12:00)");
+    for (const int rest : {8, 16, 32, 64, 64, 64}) {
+        EXPECT_EQ(walker.plain_windows(), rest);
+        walker.pass_rest();
+        EXPECT_EQ(walker.window(3), "") << "it was said once";
+    }
+}
+
+TEST(stride_course, comes_back) {
+    Walker walker;
+    EXPECT_EQ(walker.window(0), "");
+    EXPECT_EQ(walker.window(0), "only 0 % of the updates are HOT");
+    walker.pass_rest();
+    EXPECT_EQ(walker.window(0), "");
+    walker.pass_rest();
+    EXPECT_EQ(walker.window(80), "");
+    EXPECT_EQ(walker.plain_windows(), 0);
+    EXPECT_EQ(walker.window(0), "");
+    EXPECT_EQ(walker.window(0), "only 0 % of the updates are HOT") << "a new change is told of";
+    EXPECT_EQ(walker.plain_windows(), 8);
+}
+
+TEST(stride_course, few_passes_allow_less) {
+    Walker walker = {.strides = {.passes = 2, .window_keys = 20480}};
+    for (int i = 0; i < 10; ++i)
+        EXPECT_EQ(walker.window(20), "");
+    EXPECT_EQ(walker.window(10), "");
+    EXPECT_EQ(walker.window(10), "only 10 % of the updates are HOT");
+}
+
+TEST(stride_course, a_person_s_number_stays) {
+    Walker walker = {.strides = {.passes = 8, .window_keys = 20480, .is_given = true}};
+    for (int i = 0; i < 10; ++i)
+        EXPECT_EQ(walker.window(0), "");
+}
+
+TEST(stride_course, few_rows_tell_nothing) {
+    StrideCourse course;
+    HeapArena heap;
+    for (const WindowSample &sample : {WindowSample{0, 0}, WindowSample{255, 0}})
+        for (int i = 0; i < 4; ++i)
+            EXPECT_EQ(note_window(course, kEight, sample, kNobody, heap.arena()), "");
+    EXPECT_EQ(next_window(course, kEight).passes, 8);
+}
+
+TEST(stride_course, a_plain_walk_stays_plain) {
+    StrideCourse course;
+    const Strides plain = {};
+    EXPECT_EQ(next_window(course, plain).passes, 1);
+    EXPECT_EQ(next_window(course, plain).slices, 1);
+}
+
+TEST(stride_course, takes_slices_where_others_are_in_the_way) {
+    Walker walker;
+    const auto slices = [&] { return next_window(walker.course, walker.strides).slices; };
+    walker.window(71);
+    EXPECT_EQ(slices(), 1) << "less than 8 points short";
+    walker.window(57);
+    EXPECT_EQ(slices(), 2);
+    walker.window(62);
+    EXPECT_EQ(slices(), 4);
+    walker.window(66);
+    EXPECT_EQ(slices(), 8);
+    walker.window(70);
+    EXPECT_EQ(slices(), 8) << "there are no more";
+    walker.window(78);
+    EXPECT_EQ(slices(), 8);
+    for (int i = 0; i < 40; ++i)
+        walker.window(78);
+    EXPECT_EQ(slices(), 4) << "half of them are tried after a while";
+}
+
+TEST(stride_course, takes_slices_back_that_do_not_help) {
+    Walker walker;
+    const auto slices = [&] { return next_window(walker.course, walker.strides).slices; };
+    walker.window(57);
+    EXPECT_EQ(slices(), 2);
+    walker.window(59);
+    EXPECT_EQ(slices(), 1);
+    for (int i = 0; i < 31; ++i) {
+        walker.window(57);
+        EXPECT_EQ(slices(), 1) << i;
+    }
+    walker.window(57);
+    walker.window(57);
+    EXPECT_EQ(slices(), 2) << "tried once more";
+}
+
+TEST(stride_course, slices_do_not_help_against_old_snapshots) {
+    Walker walker;
+    walker.window(50, "a transaction");
+    EXPECT_EQ(next_window(walker.course, walker.strides).slices, 1);
+}
+
+} // namespace
+} // namespace bbm

@@ -37,6 +37,8 @@ const Switch kSwitches[] = {
      "Changes batch sizes by the time that jobs take; off leaves them as they are."},
     {"bbm.allow_superuser_migrations", &values.allow_superuser_migrations,
      "Lets superusers queue migrations, which then run with a superuser's rights."},
+    {"bbm.synchronous_commit", &values.synchronous_commit,
+     "Commits every sub-batch as the server's synchronous_commit says; off leaves that to the first and the end of a job."},
 };
 
 constexpr int kDay_s = 24 * 60 * 60;

@@ -9,6 +9,7 @@ struct Settings {
     bool enabled = true;
     bool optimize_batches = true;
     bool allow_superuser_migrations = true;
+    bool synchronous_commit = false;
     int max_workers = 4;
     int max_running_migrations = 2;
     int naptime_s = 60;

@@ -38,7 +38,8 @@ void raise_taken_over() { pg::raise(Refusal{"40001", "the job was taken over by 
 // The first after a claim is durable, so that a crash right after it is not held against the job. After it a crash
 // loses data and cursor together; the claim that follows the last one is durable, and carries it.
 pg::Durability durability(const JobRun &run) {
-    return run.is_proven ? pg::Durability::relaxed : pg::Durability::durable;
+    const bool may_be_lost = run.is_proven && !pg::settings().synchronous_commit;
+    return may_be_lost ? pg::Durability::relaxed : pg::Durability::durable;
 }
 
 SubBatch end_without_work(SubBatch::Result result) {

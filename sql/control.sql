@@ -139,7 +139,7 @@ ANALYZE plans;
 SELECT bbm.queue('plan', 'plans', command => 'UPDATE plans SET n = n + 1', scope_to => 'old', batch_size => 100, sub_batch_size => 10) AS plan,
        bbm.queue('plan 2', 'plans', command => 'UPDATE plans SET n = n + 1 WHERE id BETWEEN $1 AND $2', batch_size => 100, sub_batch_size => 10) AS plan2 \gset
 SELECT regexp_replace(line, '  .cost=.*', '') AS explain FROM bbm.explain(:plan) AS line;
-SELECT * FROM bbm.explain('plan 2') LIMIT 3;
+SELECT * FROM bbm.explain('plan 2') LIMIT 4;
 SELECT n, count(*) FROM plans GROUP BY n;
 CALL bbm.run(:plan);
 SELECT * FROM bbm.explain('plan', 'plans', 'id', '[]');

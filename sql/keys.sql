@@ -289,7 +289,7 @@ SELECT bbm.cleanup('split');
 UPDATE life SET n = 0;
 SELECT bbm.queue('placed', 'life', cursor_columns => '{a,d,i}', batch_size => 20, sub_batch_size => 6,
                  command => $$UPDATE keys.life SET n = n + 1 WHERE (a COLLATE "C", d, -i) >= ($1, $2, -$3) AND (a COLLATE "C", d, -i) <= ($4, $5, -$6)$$) AS id \gset
-SELECT regexp_replace(line, 'cost=.*', '') FROM bbm.explain(:id) AS line LIMIT 3;
+SELECT regexp_replace(line, 'cost=.*', '') FROM bbm.explain(:id) AS line LIMIT 4;
 CALL bbm.run(:id);
 SELECT status, rows_affected FROM bbm.migrations WHERE id = :id;
 SELECT n, count(*) FROM life GROUP BY n;

@@ -21,6 +21,7 @@
 #include "store/job_classes.hpp"
 #include "store/parts.hpp"
 #include "worker/parts.hpp"
+#include "worker/stride_choice.hpp"
 
 #include <algorithm>
 
@@ -76,6 +77,24 @@ void say_queued(const Migration &migration, std::int64_t id) {
                hint);
 }
 
+// An index over what is written makes an entry for every row in every index of the table, and makes the table grow.
+// Said where nothing else stands in the way: in a table that is too small for passes it does not matter.
+void say_what_indexes_cost(const Migration &migration, const Vector<Part> &parts) {
+    const auto part = std::find_if(parts.begin(), parts.end(), [](const Part &one) { return one.range.has_value(); });
+    if (part == parts.end())
+        return;
+    StrideFacts facts = look_at_strides(command_of(migration, *part, key_of(*part)));
+    const Text index = facts.index_name, column = facts.indexed_column;
+    facts.indexed_column = {};
+    if (column.empty() || choose_strides(facts, 0, pg::current_arena()).passes == 1)
+        return;
+    pg::report(pg::Level::notice,
+               pg::format("index \"%.*s\" uses column \"%.*s\", which the migration writes", pg::width(index),
+                          index.data(), pg::width(column), column.data()),
+               "Each row that is changed gets a new entry in every index of the table.",
+               "If nobody needs that index yet, drop it, and build it when the migration is finished.");
+}
+
 // Fills the command in with any values, so that a mistyped name is found here and not when it is first used.
 void check_template(const DefineRequest &request) {
     const Arena arena = pg::current_arena();
@@ -117,6 +136,7 @@ std::int64_t queue(const QueueRequest &request) {
     if (id == 0) // queued by somebody else in this moment
         return already_queued(request, migration, store::find_by_identity(identity).value_or(0));
     say_queued(migration, id);
+    say_what_indexes_cost(migration, *planned.parts);
     say_what_preloading_is_for();
     if (migration.status == MigrationStatus::active)
         pg::start_scheduler_at_commit();

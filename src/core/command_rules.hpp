@@ -42,6 +42,9 @@ struct CommandFacts {
     Text repeatable_because = {};
     Text why_not_repeatable = {};
     Key used_columns = {}; // of the table: name, type, name, type ...
+    // Is it an UPDATE of the table and nothing around it? The columns that it assigns.
+    bool updates_table = false;
+    Key assigned_columns = {};
 };
 
 // Nothing to refuse, or the reason with what to do instead.

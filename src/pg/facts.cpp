@@ -4,6 +4,7 @@
 #include "pg/walker.hpp"
 
 #include <algorithm>
+#include <cstring>
 
 extern "C" {
 #include "postgres.h"
@@ -128,6 +129,28 @@ void note_assignments(const Query *query, const Rewritten &of) {
     }
 }
 
+// In memory that outlives SPI_finish(), as the facts do.
+Text keep(const char *name) {
+    const std::size_t length = std::strlen(name);
+    auto *bytes = static_cast<char *>(SPI_palloc(length + 1));
+    std::copy_n(name, length + 1, bytes);
+    return {bytes, length};
+}
+
+void note_update(const Query *query, const Rewritten &of) {
+    const bool is_update = query->commandType == CMD_UPDATE;
+    if (!is_update || rt_fetch(query->resultRelation, query->rtable)->relid != of.command.table)
+        return;
+    auto *names = static_cast<Text *>(SPI_palloc(static_cast<std::size_t>(list_length(query->targetList)) * sizeof(Text)));
+    std::size_t count = 0;
+    ListCell *cell;
+    foreach (cell, query->targetList)
+        if (const auto *entry = lfirst_node(TargetEntry, cell); !entry->resjunk)
+            names[count++] = keep(get_attname(of.command.table, entry->resno, false));
+    of.facts.updates_table = true;
+    of.facts.assigned_columns = {names, count};
+}
+
 bool is_whole_row(const Node *node, Oid table) {
     const auto *column = reinterpret_cast<const Var *>(node);
     return IsA(node, Var) && column->varattno == 0 && column->vartype == get_rel_type_id(table);
@@ -220,8 +243,10 @@ void collect_rewritten(void *plan, const RangeCommand &command, CommandFacts &fa
         const auto *source = static_cast<CachedPlanSource *>(lfirst(source_cell));
         facts.is_rewritten |= list_length(source->query_list) != 1;
         ListCell *cell;
-        foreach (cell, source->query_list)
+        foreach (cell, source->query_list) {
+            note_update(lfirst_node(Query, cell), of);
             (void)look_at(static_cast<Node *>(lfirst(cell)), &of);
+        }
     }
     facts.leaves_differ = leaves_differ(command.table);
 }

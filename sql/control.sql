@@ -31,6 +31,18 @@ CALL bbm.run(:paused);
 SELECT bbm.ensure_finished('paused', finalize => false);
 \echo SQLSTATE :SQLSTATE
 SELECT bbm.wait('paused', '0');
+CALL bbm.await('paused', '0');
+CALL bbm.await(:paused, timeout => '1 ms');
+BEGIN;
+CALL bbm.await(:paused, '0');
+\echo SQLSTATE :SQLSTATE
+ROLLBACK;
+DO $$ BEGIN CALL bbm.finish('paused'); END $$;
+\echo SQLSTATE :SQLSTATE
+CALL bbm.await(4711);
+\echo SQLSTATE :SQLSTATE
+CALL bbm.finish('paused', 't', 'id', '[4711]');
+\echo SQLSTATE :SQLSTATE
 SELECT bbm.resume('paused', 'on with it');
 SELECT status, status_reason FROM bbm.migrations WHERE id = :paused;
 SELECT bbm.pause(:paused, immediate => true);
@@ -44,6 +56,8 @@ SELECT bbm.resume('failed');
 CALL bbm.run(:failed);
 \echo SQLSTATE :SQLSTATE
 SELECT bbm.wait('failed');
+\echo SQLSTATE :SQLSTATE
+CALL bbm.await('failed');
 \echo SQLSTATE :SQLSTATE
 SELECT bbm.ensure_finished('failed', finalize => false);
 \echo SQLSTATE :SQLSTATE
@@ -59,6 +73,8 @@ SELECT bbm.resume('finished');
 SELECT bbm.retry('finished');
 \echo SQLSTATE :SQLSTATE
 SELECT bbm.wait('finished');
+CALL bbm.await('finished');
+CALL bbm.finish('finished');
 SELECT bbm.finalize('finished');
 CALL bbm.run(:finished);
 SELECT bbm.ensure_finished('finished');

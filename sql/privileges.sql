@@ -50,6 +50,8 @@ SELECT bbm.delete(:id); \echo SQLSTATE :SQLSTATE
 SELECT bbm.finalize(:id); \echo SQLSTATE :SQLSTATE
 SELECT bbm.ensure_finished(:id); \echo SQLSTATE :SQLSTATE
 SELECT bbm.wait(:id, '0'); \echo SQLSTATE :SQLSTATE
+CALL bbm.finish(:id); \echo SQLSTATE :SQLSTATE
+CALL bbm.await(:id, '0'); \echo SQLSTATE :SQLSTATE
 SELECT * FROM bbm.explain(:id); \echo SQLSTATE :SQLSTATE
 SELECT bbm.queue('theirs', 'regress_bbm_alice.mine', command => 'UPDATE regress_bbm_alice.mine SET n = 0'); \echo SQLSTATE :SQLSTATE
 SELECT * FROM bbm.migration; \echo SQLSTATE :SQLSTATE

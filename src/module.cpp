@@ -126,6 +126,8 @@ bbm::QueueRequest request_at(FunctionCallInfo fcinfo) {
             .cursor_columns = text_array_at(fcinfo, 14)};
 }
 
+constexpr Text kHoldsNoSnapshot = "It holds no snapshot while it waits.";
+
 // In the order of the function's columns.
 Datum estimate_result(FunctionCallInfo fcinfo, const bbm::Estimate &found) {
     const bbm::Sample &sum = found.tally.sum;
@@ -155,6 +157,11 @@ Datum estimate_result(FunctionCallInfo fcinfo, const bbm::Estimate &found) {
 }
 
 Datum nothing() { return static_cast<Datum>(0); }
+
+bool is_atomic(FunctionCallInfo fcinfo) {
+    const auto *context = reinterpret_cast<const CallContext *>(fcinfo->context);
+    return context == nullptr || !IsA(context, CallContext) || context->atomic;
+}
 
 void put_reading(const ReturnSetInfo &result, const bbm::Reading &reading) {
     const bool is_read = reading.verdict != bbm::Verdict::not_available;
@@ -200,6 +207,8 @@ PG_FUNCTION_INFO_V1(bbm_alter);
 PG_FUNCTION_INFO_V1(bbm_finalize);
 PG_FUNCTION_INFO_V1(bbm_ensure_finished);
 PG_FUNCTION_INFO_V1(bbm_wait);
+PG_FUNCTION_INFO_V1(bbm_finish);
+PG_FUNCTION_INFO_V1(bbm_await);
 PG_FUNCTION_INFO_V1(bbm_explain_text);
 PG_FUNCTION_INFO_V1(bbm_is_repeatable);
 PG_FUNCTION_INFO_V1(bbm_read_health);
@@ -333,7 +342,7 @@ Datum bbm_alter(PG_FUNCTION_ARGS) {
 
 Datum bbm_finalize(PG_FUNCTION_ARGS) {
     return bbm::pg::guarded([&] {
-        bbm::finalize(migration_at(fcinfo).id);
+        bbm::finalize(migration_at(fcinfo).id, bbm::Waits::inside);
         return nothing();
     });
 }
@@ -353,7 +362,28 @@ Datum bbm_ensure_finished(PG_FUNCTION_ARGS) {
 Datum bbm_wait(PG_FUNCTION_ARGS) {
     return bbm::pg::guarded([&] {
         const auto [id, next] = migration_at(fcinfo);
-        return BoolGetDatum(bbm::wait(id, interval_at(fcinfo, next)));
+        return BoolGetDatum(bbm::wait(id, interval_at(fcinfo, next), bbm::Waits::inside));
+    });
+}
+
+Datum bbm_finish(PG_FUNCTION_ARGS) {
+    return bbm::pg::guarded([&] {
+        const std::int64_t id = migration_at(fcinfo).id;
+        bbm::pg::leave_callers_transaction(is_atomic(fcinfo), "CALL bbm.finish()", kHoldsNoSnapshot);
+        bbm::finalize(id, bbm::Waits::outside);
+        bbm::pg::return_to_caller();
+        return nothing();
+    });
+}
+
+Datum bbm_await(PG_FUNCTION_ARGS) {
+    return bbm::pg::guarded([&] {
+        const auto [id, next] = migration_at(fcinfo);
+        const auto timeout = interval_at(fcinfo, next);
+        bbm::pg::leave_callers_transaction(is_atomic(fcinfo), "CALL bbm.await()", kHoldsNoSnapshot);
+        const bool is_finished = bbm::wait(id, timeout, bbm::Waits::outside);
+        bbm::pg::return_to_caller();
+        return row_result(fcinfo, {Column(BoolGetDatum(is_finished))});
     });
 }
 
@@ -401,12 +431,11 @@ Datum bbm_ensure_running(PG_FUNCTION_ARGS) {
 
 Datum bbm_run(PG_FUNCTION_ARGS) {
     return bbm::pg::guarded([&] {
-        const auto *context = reinterpret_cast<const CallContext *>(fcinfo->context);
         std::optional<std::int64_t> id;
         if (given(fcinfo, 0))
             id = migration_at(fcinfo).id;
         const auto max_time = interval_at(fcinfo, 1);
-        bbm::pg::leave_callers_transaction(context == nullptr || !IsA(context, CallContext) || context->atomic);
+        bbm::pg::leave_callers_transaction(is_atomic(fcinfo), "CALL bbm.run()", "It commits after every sub-batch.");
         bbm::run_here(id, max_time);
         bbm::pg::return_to_caller();
         return nothing();

@@ -14,6 +14,7 @@
 #include "store/jobs.hpp"
 #include "store/migrations.hpp"
 #include "store/work.hpp"
+#include "worker/session.hpp"
 
 #include <algorithm>
 
@@ -30,6 +31,8 @@ constexpr Micros kLongestSilence = 30'000'000;
 constexpr Micros kBetweenStarts = 1'000'000;
 // A worker that ends without having done anything cannot be started: three say so, not one.
 constexpr int kMostStarts = 3;
+// Of procedures.
+constexpr Session kCaller = {pg::Cancel::raises, pg::Scope::transaction, true, kNever};
 
 void refuse_if_waiting_for_oneself(const Migration &migration) {
     if (pg::wrote_in_this_transaction(store::writer_of(migration.id)))
@@ -58,6 +61,8 @@ void refuse_if_blocking(const Migration &migration) {
 // What changes while somebody waits.
 struct Wait {
     const Migration *migration;
+    Waits where;
+    const char *procedure; // that waits outside for the same
     Micros started;
     Micros next_look = kFirstLook;
     Micros next_notice = kFirstNotice;
@@ -91,13 +96,21 @@ void start_worker(Wait &wait) {
                 static_cast<long long>(migration.id))});
 }
 
+// Of what a long wait costs others the first one tells.
 void tell_progress(Wait &wait, const store::Observed &observed) {
     const Micros waited = pg::now() - wait.started;
     if (waited < wait.next_notice || !observed.progress)
         return;
+    const bool is_first = wait.next_notice == kFirstNotice;
     wait.next_notice = waited + std::min(waited, kLongestSilence);
-    pg::report(pg::Level::notice, pg::format("%s is %s: %.1f %% done", label(*wait.migration).data(),
-                                             name(observed.status).data(), *observed.progress * 100));
+    const Text message = pg::format("%s is %s: %.1f %% done", label(*wait.migration).data(),
+                                    name(observed.status).data(), *observed.progress * 100);
+    if (wait.where == Waits::outside || !is_first)
+        return pg::report(pg::Level::notice, message);
+    pg::report(pg::Level::notice, message,
+               "While it waits, this statement keeps dead rows of all tables from being removed.",
+               pg::format("To wait without that, run: CALL bbm.%s(%lld);", wait.procedure,
+                          static_cast<long long>(wait.migration->id)));
 }
 
 void sleep_a_little(Wait &wait, Micros deadline) {
@@ -143,7 +156,7 @@ bool is_marked(Wait &wait) {
     return false;
 }
 
-bool is_finished(Wait &wait) {
+bool is_finalized(Wait &wait) {
     const store::Observed observed = look(wait);
     if (is_done(observed.status))
         return true;
@@ -158,37 +171,77 @@ bool is_finished(Wait &wait) {
     return false;
 }
 
-} // namespace
+bool is_finished(Wait &wait) {
+    const store::Observed observed = look(wait);
+    if (!is_done(observed.status))
+        tell_progress(wait, observed);
+    return is_done(observed.status);
+}
 
-void finalize(std::int64_t id) {
-    if (pg::in_recovery())
-        pg::raise(
-            Refusal{"25006", "cannot finalize a migration during recovery", {}, "Connect to the primary server."});
-    const Migration migration = require(id);
-    if (is_done(migration.status))
-        return pg::report(pg::Level::notice, pg::format("%s is already %s, skipping", label(migration).data(),
-                                                        name(migration.status).data()));
+// Outside, what was dropped since the last look is known by nobody.
+template <class Body> void in_turn(Waits where, Body &&body) {
+    if (where == Waits::inside)
+        return body();
+    pg::in_transaction(pg::Durability::relaxed, [&] {
+        require_extension(kCaller);
+        body();
+    });
+}
+
+// False when the time is over.
+bool wait_until(bool (*is_over)(Wait &), Wait &wait, Micros deadline) {
+    for (;;) {
+        bool is_enough = false;
+        in_turn(wait.where, [&] {
+            is_enough = is_over(wait);
+            if (!is_enough && pg::now() < deadline)
+                refuse_if_blocking(*wait.migration);
+        });
+        if (is_enough)
+            return true;
+        if (pg::now() >= deadline)
+            return false;
+        sleep_a_little(wait, deadline);
+    }
+}
+
+// False if there is nothing to wait for.
+bool begin_to_finalize(Wait &wait, const Migration &migration) {
+    if (is_done(migration.status)) {
+        pg::report(pg::Level::notice, pg::format("%s is already %s, skipping", label(migration).data(),
+                                                 name(migration.status).data()));
+        return false;
+    }
     refuse_history(migration);
     if (!pg::settings().enabled)
         pg::raise(Refusal{"55000", "bbm is switched off", {}, "See the setting bbm.enabled."});
     refuse_if_waiting_for_oneself(migration);
-    Wait waiting = {&migration, pg::now()};
-    waiting.finalized_before = look_at_any(waiting).last_finalize;
-    start_worker(waiting);
+    wait.finalized_before = look_at_any(wait).last_finalize;
+    start_worker(wait);
     pg::report(pg::Level::notice, pg::format("finalizing %s", label(migration).data()));
-    while (!is_marked(waiting)) {
-        refuse_if_blocking(migration);
-        sleep_a_little(waiting, kNever);
-    }
-    while (!is_finished(waiting)) {
-        refuse_if_blocking(migration);
-        sleep_a_little(waiting, kNever);
-    }
+    return true;
+}
+
+} // namespace
+
+void finalize(std::int64_t id, Waits where) {
+    Migration migration;
+    Wait wait = {&migration, where, "finish", pg::now()};
+    bool waits = false;
+    in_turn(where, [&] {
+        if (pg::in_recovery())
+            pg::raise(
+                Refusal{"25006", "cannot finalize a migration during recovery", {}, "Connect to the primary server."});
+        migration = require(id);
+        waits = begin_to_finalize(wait, migration);
+    });
+    if (waits && wait_until(is_marked, wait, kNever))
+        (void)wait_until(is_finalized, wait, kNever);
 }
 
 void ensure_finished(std::int64_t id, bool may_finalize) {
     if (may_finalize && !is_done(require(id).status))
-        finalize(id);
+        finalize(id, Waits::inside);
     // A transaction that sees only what was there when it began cannot confirm what came later. It is finished, though.
     const Migration seen = require(id);
     const auto now = store::observe(id, pg::current_arena());
@@ -208,22 +261,15 @@ void ensure_finished(std::int64_t id, bool may_finalize) {
                       pg::format("Finalize it by running: SELECT bbm.finalize(%lld);", static_cast<long long>(id))});
 }
 
-bool wait(std::int64_t id, std::optional<Micros> timeout) {
-    const Migration migration = require(id);
-    if (!is_done(migration.status))
-        refuse_if_waiting_for_oneself(migration);
-    Wait waiting = {&migration, pg::now()};
-    const Micros deadline = timeout ? waiting.started + *timeout : kNever;
-    for (;;) {
-        const store::Observed observed = look(waiting);
-        if (is_done(observed.status))
-            return true;
-        if (pg::now() >= deadline)
-            return false;
-        refuse_if_blocking(migration);
-        tell_progress(waiting, observed);
-        sleep_a_little(waiting, deadline);
-    }
+bool wait(std::int64_t id, std::optional<Micros> timeout, Waits where) {
+    Migration migration;
+    Wait wait = {&migration, where, "await", pg::now()};
+    in_turn(where, [&] {
+        migration = require(id);
+        if (!is_done(migration.status))
+            refuse_if_waiting_for_oneself(migration);
+    });
+    return wait_until(is_finished, wait, timeout ? wait.started + *timeout : kNever);
 }
 
 } // namespace bbm

@@ -46,10 +46,11 @@ void commit_transaction(Durability durability) {
     pgstat_report_stat(false);
 }
 
-void leave_callers_transaction(bool is_atomic) {
+void leave_callers_transaction(bool is_atomic, Text call, Text reason) {
     if (is_atomic || IsTransactionBlock() || SPI_inside_nonatomic_context())
-        raise(Refusal{"25001", "CALL bbm.run() cannot run inside a transaction block",
-                      "It commits after every sub-batch.", "Run CALL as a single statement."});
+        raise(Refusal{"25001",
+                      format("%.*s cannot run inside a transaction block", static_cast<int>(call.size()), call.data()),
+                      reason, "Run CALL as a single statement."});
     // PortalContext lives as long as the CALL, and survives the commits.
     MemoryContextSwitchTo(PortalContext);
     HoldPinnedPortals();

@@ -22,8 +22,9 @@ template <class Body> void in_transaction(Durability durability, Body &&body) {
 }
 
 // CALL bbm.run works as VACUUM does: it ends the transaction it was called in, runs transactions of its own, and leaves
-// a fresh one for the rest of the CALL. Raises 25001 inside a transaction block, a function or another procedure.
-void leave_callers_transaction(bool is_atomic);
+// a fresh one for the rest of the CALL; so do the procedures that wait. Raises 25001 inside a transaction block, a
+// function or another procedure; `call` and `reason` are for the message.
+void leave_callers_transaction(bool is_atomic, Text call, Text reason);
 void return_to_caller();
 
 // Is this transaction, or one of its subtransactions, the one that wrote a row with this xmin?

@@ -37,6 +37,8 @@ my %calls = (
 	ensure_finished => "bbm.ensure_finished($id)");
 is(error_of($standby, 'postgres', "SELECT $calls{$_}"), '25006', "$_ is refused on a standby") for sort keys %calls;
 is(error_of($standby, 'postgres', "CALL bbm.run($paused)"), '25006', 'run is refused on a standby');
+is(error_of($standby, 'postgres', "CALL bbm.finish($paused)"), '25006', 'finish is refused on a standby');
+is($standby->safe_psql('postgres', "CALL bbm.await($paused, '10ms')"), 'f', 'a standby can be waited on');
 is($standby->safe_psql('postgres', 'SELECT bbm.ensure_running()'), 'f', 'ensure_running has nothing to start on a standby');
 is($standby->safe_psql('postgres', "SELECT status FROM bbm.migrations WHERE id = $id"), 'active', 'the views can be read');
 is(processes($standby), '', 'still there is no process');

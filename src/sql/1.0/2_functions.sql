@@ -143,6 +143,27 @@ CREATE FUNCTION bbm.wait(job_class_name text, table_name regclass, column_name t
     RETURNS boolean LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_wait';
 COMMENT ON FUNCTION bbm.wait(text, regclass, text, jsonb, interval) IS 'wait until a migration is finished; false when the time is over, an error when it failed (by configuration)';
 
+-- The same by CALL: between two looks they are in no transaction, so that no snapshot of theirs keeps dead rows.
+CREATE PROCEDURE bbm.finish(id bigint)
+    LANGUAGE c AS 'MODULE_PATHNAME', 'bbm_finish';
+COMMENT ON PROCEDURE bbm.finish(bigint) IS 'bbm.finalize without a snapshot that keeps dead rows: bring a migration to its end now and wait for it (by id)';
+CREATE PROCEDURE bbm.finish(name text)
+    LANGUAGE c AS 'MODULE_PATHNAME', 'bbm_finish';
+COMMENT ON PROCEDURE bbm.finish(text) IS 'bbm.finalize without a snapshot that keeps dead rows: bring a migration to its end now and wait for it (by job class name)';
+CREATE PROCEDURE bbm.finish(job_class_name text, table_name regclass, column_name text, job_arguments jsonb)
+    LANGUAGE c AS 'MODULE_PATHNAME', 'bbm_finish';
+COMMENT ON PROCEDURE bbm.finish(text, regclass, text, jsonb) IS 'bbm.finalize without a snapshot that keeps dead rows: bring a migration to its end now and wait for it (by configuration)';
+
+CREATE PROCEDURE bbm.await(id bigint, timeout interval DEFAULT NULL, INOUT finished boolean DEFAULT NULL)
+    LANGUAGE c AS 'MODULE_PATHNAME', 'bbm_await';
+COMMENT ON PROCEDURE bbm.await(bigint, interval, boolean) IS 'bbm.wait without a snapshot that keeps dead rows: finished is false when the time is over (by id)';
+CREATE PROCEDURE bbm.await(name text, timeout interval DEFAULT NULL, INOUT finished boolean DEFAULT NULL)
+    LANGUAGE c AS 'MODULE_PATHNAME', 'bbm_await';
+COMMENT ON PROCEDURE bbm.await(text, interval, boolean) IS 'bbm.wait without a snapshot that keeps dead rows: finished is false when the time is over (by job class name)';
+CREATE PROCEDURE bbm.await(job_class_name text, table_name regclass, column_name text, job_arguments jsonb, timeout interval DEFAULT NULL, INOUT finished boolean DEFAULT NULL)
+    LANGUAGE c AS 'MODULE_PATHNAME', 'bbm_await';
+COMMENT ON PROCEDURE bbm.await(text, regclass, text, jsonb, interval, boolean) IS 'bbm.wait without a snapshot that keeps dead rows: finished is false when the time is over (by configuration)';
+
 CREATE FUNCTION bbm.is_repeatable(command text, table_name regclass, scope_to text DEFAULT NULL, OUT is_repeatable boolean, OUT reason text)
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bbm_is_repeatable';
 COMMENT ON FUNCTION bbm.is_repeatable(text, regclass, text) IS 'may the command meet a row of the table twice and do no harm? With the reason; nothing is run. What ctid and tables of other servers need';

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Measures bbm on a private cluster: bench.sh [SECTION ...]   (default: all)
-#   sections: throughput latency bookkeeping pause memory ranges filter keys workers partitions
+#   sections: throughput latency bookkeeping pause memory ranges filter keys workers partitions fast
 #   ROWS=1000000   rows of the table in "throughput"
 #   REPEAT=3       repetitions of those that repeat: throughput, bookkeeping, filter, keys, workers
 #   SAMPLES=10     samples of "pause"; "latency" takes twice as many
-# The sizes of the last five: test/bench/shapes.sh.
+# The sizes of ranges to partitions: test/bench/shapes.sh; "fast" is test/bench/fast.sh.
 # Raw figures go to build/bench/*.tsv. A missed goal is no failure: the exit code tells only whether all ran.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -16,13 +16,17 @@ cluster=bench
 out=build/bench
 keys=200000 # of the tables whose rows do not matter
 sections=("$@")
-known=(throughput latency bookkeeping pause memory ranges filter keys workers partitions)
+known=(throughput latency bookkeeping pause memory ranges filter keys workers partitions fast)
 [ "${#sections[@]}" -gt 0 ] || sections=("${known[@]}")
 for section in "${sections[@]}"; do
     [[ " ${known[*]} " = *" $section "* ]] || { sed -n '2,8s/^# \{0,1\}//p' test/bench/bench.sh >&2; exit 2; }
 done
 # shellcheck source=test/bench/shapes.sh
 . test/bench/shapes.sh
+# What this file measures; "fast" has a server and a report of its own.
+own_sections=()
+for section in "${sections[@]}"; do [ "$section" = fast ] || own_sections+=("$section"); done
+# shellcheck disable=SC2086 # several numbers
 most_rows=$(printf '%s\n' "$rows" "$keys" "$filter_rows" "$key_rows" "$worker_rows" $((partitions * partition_rows)) \
     $range_rows | sort -n | tail -1)
 
@@ -347,15 +351,20 @@ report() {
     psql -X -q -v ON_ERROR_STOP=1 -P pager=off -P border=1 -P footer=off -f test/bench/report.sql
 }
 
+measure_own() (
+    start_cluster
+    for section in "${own_sections[@]}"; do
+        say "$section"
+        "$section" >"$out/$section.tsv"
+    done
+    say report
+    report
+)
+
 test/tools/setup.sh >&2
 build
 load_before=$(cut -d' ' -f1-3 /proc/loadavg)
 rm -rf "$out"
 mkdir -p "$out"
-start_cluster
-for section in "${sections[@]}"; do
-    say "$section"
-    "$section" >"$out/$section.tsv"
-done
-say report
-report
+[ "${#own_sections[@]}" = 0 ] || measure_own
+[ "${#own_sections[@]}" = "${#sections[@]}" ] || test/bench/fast.sh

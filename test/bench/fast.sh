@@ -195,6 +195,7 @@ if [ "${parts[*]}" != draw ]; then
     for part in compare oltp snapshot history; do # the last one takes a server of its own
         among "$part" "${parts[@]}" || continue
         say "$part"
+        rm -f "$out/said_$part.txt"
         "$part"
     done
     {

@@ -118,7 +118,7 @@ END
     )
     until_ended "$id"
     # What it said beside its changes of status, for the report.
-    sql >>"$out/said.txt" -v id="$id" <<END
+    sql >>"$out/said_$part.txt" -v id="$id" <<END
 SELECT DISTINCT '${1// /,}${hold_snapshot:+,held}', event, reason FROM bbm.events
 WHERE migration_id = :id AND to_status IS NULL AND reason IS NOT NULL;
 END

@@ -73,7 +73,7 @@ for my $table (grep { $ratios->{ $_->[0] } } @tables) {
 }
 my $height = $y - $gap + 40;
 
-# Two palettes: the page's, or the system's where the page has none. The ground stays the page's own.
+# Light or dark as the reader's system is; with a ground of its own, since the page around it may be otherwise.
 print <<"END";
 <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 $width $height" width="$width" height="$height" role="img" aria-labelledby="title">
 <title id="title">Rows per second of a backfill, relative to one UPDATE of the same table</title>
@@ -81,12 +81,14 @@ print <<"END";
 text { font-family: -apple-system, "Segoe UI", Helvetica, Arial, sans-serif; font-size: 12px; fill: #57606a }
 .title { font-size: 16px; font-weight: 600; fill: #1f2328 } .group { font-size: 13px; font-weight: 600; fill: #1f2328 }
 .value { font-weight: 600 } .ours { fill: #2f81f7 } .theirs { fill: #9aa4af } .spread { stroke: #1f2328; stroke-width: 1.2; opacity: .55 }
-.one { stroke: #cf222e; stroke-width: 1.2; stroke-dasharray: 4 3 } .onetext { fill: #cf222e }
+.one { stroke: #cf222e; stroke-width: 1.2; stroke-dasharray: 4 3 } .onetext { fill: #cf222e } .ground { fill: #ffffff }
 \@media (prefers-color-scheme: dark) {
 text { fill: #9198a1 } .title, .group { fill: #f0f6fc } .ours { fill: #4493f8 } .theirs { fill: #656c76 }
 .spread { stroke: #f0f6fc } .one { stroke: #ff7b72 } .onetext { fill: #ff7b72 }
+.ground { fill: #0d1117 }
 }
 </style>
+<rect width="$width" height="$height" rx="6" class="ground"/>
 END
 print text(16, 26, 'title', 'Rows per second of a backfill: one UPDATE of the same table is 1');
 print text(16, 44, 'label', 'SET new = f(old); median and spread of repetitions, each against one UPDATE in the same repetition');

@@ -16,10 +16,10 @@ run_method() {
     client) run_client "$assignment" "$4" ;;
     client_paused) run_client "$assignment" "$4" 0.1 ;;
     plain) run_bbm "$1 $2 $3" 1 "$assignment" ;;
-    keys) run_bbm "$1 $2 $3" 0 "$assignment" ;;
-    workers) run_bbm "$1 $2 $3" 0 "$assignment" '' ', workers => 2' ;;
+    keys) run_bbm "$1 $2 $3" "$passes" "$assignment" ;;
+    workers) run_bbm "$1 $2 $3" "$passes" "$assignment" '' ', workers => 2' ;;
     # With a condition that rows which are done do not meet: they may move in front of the walk.
-    blocks) run_bbm "$1 $2 $3" 0 "$assignment" " WHERE ${assignment/ = / IS DISTINCT FROM }" ", batching_strategy => 'ctid'" ;;
+    blocks) run_bbm "$1 $2 $3" "$passes" "$assignment" " WHERE ${assignment/ = / IS DISTINCT FROM }" ", batching_strategy => 'ctid'" ;;
     esac
     [ -n "$seconds" ]
 }

@@ -53,8 +53,13 @@ say() { printf '%(%T)T %s\n' -1 "$*" >&2; }
 # sql [psql's options]: a script from standard input, bare rows out
 sql() { psql -X -q -At -F ' ' -v ON_ERROR_STOP=1 "$@"; }
 
-# Whole thousands, which are the batches of the client.
-rows_of() { awk -v full="${full_rows[$1]}" -v scale="$scale" 'BEGIN { n = int(full * scale / 1000); print (n < 5 ? 5 : n) * 1000 }'; }
+# Whole thousands, which are the batches of the client. What pgbench runs beside has to last for a second.
+rows_of() {
+    local least=5
+    [ "$1" != oltp ] || least=300
+    awk -v full="${full_rows[$1]}" -v scale="$scale" -v least="$least" \
+        'BEGIN { n = int(full * scale / 1000); print (n < least ? least : n) * 1000 }'
+}
 
 build() {
     local as_root=()
@@ -183,6 +188,14 @@ compare() {
     done
 }
 
+load() { cut -d' ' -f1-3 /proc/loadavg; }
+
+# about PART: parts may be measured one at a time
+about() {
+    printf '%s: PostgreSQL %s, %s cores, scale %s, %s repetitions; load before %s, after %s\n' "$1" \
+        "$(sql -c 'SHOW server_version')" "$(nproc)" "$scale" "$repeat" "$load_before" "$(load)"
+}
+
 draw() {
     test/bench/fast_report.pl "$out" | tee "$out/report.md"
     test/bench/fast_chart.pl "$out/compare.csv" >"$out/chart.svg"
@@ -193,18 +206,14 @@ mkdir -p "$out"
 if [ "${parts[*]}" != draw ]; then
     test/tools/setup.sh >&2
     build
-    load_before=$(cut -d' ' -f1-3 /proc/loadavg)
     prepare
     for part in compare oltp snapshot history; do # the last one takes a server of its own
         among "$part" "${parts[@]}" || continue
         say "$part"
         rm -f "$out/said_$part.txt"
+        load_before=$(load)
         "$part"
+        about "$part" >"$out/about_$part.txt"
     done
-    {
-        printf 'PostgreSQL %s, %s cores; load before %s, after %s; ' "$(sql -c 'SHOW server_version')" "$(nproc)" \
-            "$load_before" "$(cut -d' ' -f1-3 /proc/loadavg)"
-        printf 'scale %s, %s repetitions\n' "$scale" "$repeat"
-    } >"$out/about.txt"
 fi
 draw

@@ -198,6 +198,16 @@ void check_restriction(SPIPlanPtr plan) {
         elog(ERROR, "the command of a migration was not restricted to its range");
 }
 
+std::int64_t run_window_plan(const Slice &slice, std::span<bool> missed) {
+    arm_window_scan(prepared.command.table, slice.rows, missed);
+    const std::int64_t rows = execute(prepared.window_plan, slice.range);
+    disarm_window_scan(); // a plan that knows that it will find nothing has no scan
+    check_restriction(prepared.window_plan);
+    if (!reads_by_window_scan(prepared.window_plan))
+        elog(ERROR, "the command of a migration was not restricted to its window");
+    return rows;
+}
+
 std::int64_t run_missed(const Slice &slice, std::span<const bool> missed) {
     std::int64_t rows = 0;
     for (std::size_t i = 0; i < missed.size(); ++i)
@@ -284,15 +294,14 @@ std::int64_t run_command(Range range, Deferred deferred) {
 }
 
 std::int64_t run_slice(const Slice &slice, Deferred deferred) {
-    if (!is_command_prepared() || prepared.window_plan == nullptr)
+    if (!is_command_prepared())
         elog(ERROR, "the command of a migration is not prepared");
     const auto missed = make_array<bool>(current_arena(), slice.rows.size());
-    arm_window_scan(prepared.command.table, slice.rows, missed);
-    std::int64_t rows = execute(prepared.window_plan, slice.range);
-    disarm_window_scan(); // a plan that knows that it will find nothing has no scan
-    check_restriction(prepared.window_plan);
-    if (!reads_by_window_scan(prepared.window_plan))
-        elog(ERROR, "the command of a migration was not restricted to its window");
+    std::int64_t rows = 0;
+    if (prepared.window_plan != nullptr)
+        rows = run_window_plan(slice, missed);
+    else // a window that another process has opened, and passes are not wanted any more
+        std::fill(missed.begin(), missed.end(), true);
     if (prepared.command.key.walk == Walk::keys)
         rows += run_missed(slice, missed);
     if (deferred == Deferred::fire)

@@ -41,8 +41,13 @@ Scan *scan_of(SampleScanState *node) { return static_cast<Scan *>(node->tsm_stat
 
 void miss(Scan *scan) { scan->order.missed[scan->at++] = true; }
 
+// Looking at a row again after a wait, the server starts the plan anew, and takes no row from this scan but that one.
 // A trigger of the user's may name the method in a query of its own.
 void start_scan(SampleScanState *node, int) {
+    if (node->ss.ps.state->es_epq_active != nullptr) {
+        node->tsm_state = palloc0(sizeof(Scan));
+        return;
+    }
     if (!is_armed || armed.table != RelationGetRelid(node->ss.ss_currentRelation))
         raise(Refusal{"55000", "bbm.window_scan is for the commands of migrations only", {}, {}});
     auto *scan = static_cast<Scan *>(palloc0(sizeof(Scan)));

@@ -8,11 +8,12 @@
 #include "pg/memory.hpp"
 #include "pg/report.hpp"
 #include "pg/settings.hpp"
+#include "pg/stride_facts.hpp"
 #include "pg/table_file.hpp"
 #include "store/migrations.hpp"
 #include "store/parts.hpp"
 #include "worker/parts.hpp"
-#include <cstdlib>
+#include "worker/stride_choice.hpp"
 
 namespace bbm {
 
@@ -37,6 +38,9 @@ struct Aimed {
     Named whole;         // of the migration
     std::uint32_t file;  // of the part's table, as pg::file_number
     bool filters_bounds; // bounds differs from keys
+    Strides strides;
+    StrideCourse course;
+    std::int64_t course_part; // that it was taken on
     std::int64_t part;   // 0: at nothing
     Micros prepared_at;  // by the stopwatch
 };
@@ -99,16 +103,27 @@ void follow_file(const Migration &migration, Part &part) {
                             name(migration.status));
 }
 
-// What the command is now: one of its tables may have got a partition on another server.
-void look_at_command(Migration &migration, pg::RangeCommand &command) {
+// What the command is now, and how it is to be run: one of its tables may have got a partition on another server.
+Strides look_at_command(Migration &migration, pg::RangeCommand &command) {
     CommandFacts facts;
     pg::inspect(command, facts);
     pg::raise_if(check_two_commits(facts));
+    const Strides strides =
+        choose_strides(pg::stride_facts(command, facts), pg::settings().passes, pg::current_arena());
     if (!migration.used_columns.empty())
-        return;
+        return strides;
     // A person has looked at them: from now on they are to stay as they are.
     migration.used_columns = command.used_columns = facts.used_columns;
     store::set_used_columns(migration.id, migration.used_columns);
+    return strides;
+}
+
+void record_walk(const Migration &migration, const Part &part, const Strides &strides) {
+    const Text walk = walk_text(strides);
+    store::record_event(
+        migration, "walk",
+        {.reason = pg::format("%s is walked %.*s", part.table_name.data(), pg::width(walk), walk.data())},
+        name(migration.status));
 }
 
 // The key may have changed since the migration was queued; then it is refused here and the migration fails.
@@ -125,10 +140,17 @@ void prepare(Migration &migration, Part &part) {
     if (filters)
         pg::prepare_key_queries(aimed.bounds, table, key, condition_of(migration, part));
     pg::RangeCommand command = command_of(migration, part, key);
-    look_at_command(migration, command);
-    command.reads_windows = strides_of_aim().passes > 1;
+    const Strides strides = look_at_command(migration, command);
+    command.reads_windows = strides.passes > 1;
     pg::prepare_command(command);
     keep_names(migration, part);
+    if (aimed.course_part != part.id)
+        aimed.course = {};
+    aimed.course_part = part.id;
+    if (strides.passes > 1 && part.frontier.empty())
+        record_walk(migration, part, strides);
+    aimed.strides = strides;
+    aimed.strides.because = pg::copy(strides.because, aimed.room.arena());
     aimed.file = pg::file_number(part.table_oid);
     aimed.part = part.id;
     aimed.prepared_at = pg::stopwatch();
@@ -185,10 +207,8 @@ Aim aim_at(Migration &migration, Part &part) {
 const pg::KeyQueries &keys_of_aim() { return aimed.keys; }
 const pg::KeyQueries &bounds_of_aim() { return aimed.filters_bounds ? aimed.bounds : aimed.keys; }
 
-Strides strides_of_aim() {
-    const char *p = getenv("BBM_PASSES"), *w = getenv("BBM_WINDOW");
-    return {p ? atoi(p) : 8, w ? atoi(w) : 16384};
-}
+const Strides &strides_of_aim() { return aimed.strides; }
+StrideCourse &course_of_aim() { return aimed.course; }
 
 bool still_aims_at(const Part &part) {
     return aimed.part == part.id && aimed.file == pg::file_number(part.table_oid) && aimed.table.is_called_so() &&

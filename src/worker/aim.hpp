@@ -3,6 +3,7 @@
 #pragma once
 
 #include "core/retry.hpp"
+#include "core/stride_course.hpp"
 #include "core/types.hpp"
 #include "pg/key_query.hpp"
 #include "worker/session.hpp"
@@ -29,8 +30,9 @@ Aim aim_at(Migration &migration, Part &part);
 const pg::KeyQueries &keys_of_aim();   // all rows, for sub-batches
 const pg::KeyQueries &bounds_of_aim(); // the rows that the filter lets pass, for jobs
 
-struct Strides { int passes; int window_keys; };
-Strides strides_of_aim();
+// How its windows are to be walked, and how that has gone.
+const Strides &strides_of_aim();
+StrideCourse &course_of_aim();
 
 // Is the command prepared for this part, and are the tables that it names still called so? The caller holds the
 // table's lock.

@@ -4,12 +4,14 @@
 #include "core/window.hpp"
 #include "pg/key_query.hpp"
 #include "pg/locks.hpp"
+#include "pg/row_counts.hpp"
 #include "pg/range_command.hpp"
 #include "pg/report.hpp"
 #include "pg/settings.hpp"
 #include "pg/transaction.hpp"
 #include "pg/window.hpp"
 #include "store/jobs.hpp"
+#include "store/migrations.hpp"
 #include "worker/aim.hpp"
 
 #include <algorithm>
@@ -61,6 +63,23 @@ void add(Counters &sum, const Counters &step) {
 
 int keys_of_step(const JobRun &run) { return run.bisection.is_active() ? run.bisection.keys : run.size.keys; }
 
+int keys_of_slice(const JobRun &run) {
+    const int keys = keys_of_step(run);
+    return run.slice_keys > 0 ? std::min(keys, run.slice_keys) : keys;
+}
+
+// What the window's passes have shown decides about the next ones.
+void note_window(const JobRun &run) {
+    if (!pg::counts_rows())
+        return;
+    const Text reason = note_window(course_of_aim(), strides_of_aim(), run.window, {}, pg::current_arena());
+    if (!reason.empty())
+        store::record_event(*run.migration, "walk",
+                            {.reason = pg::format("%s is walked plainly for a while: %.*s",
+                                                  run.part->table_name.data(), pg::width(reason), reason.data())},
+                            name(run.migration->status));
+}
+
 // All commands of a transaction together take no longer than one sub-batch may. A search for a bad row takes one range
 // at a time.
 Micros most_work(const JobRun &run) {
@@ -86,14 +105,17 @@ SubBatch walk_ranges(JobRun &run, Job &moved, Tried &tried, Arena arena) {
 }
 
 // False where no key is left.
-bool open_next_window(Job &moved, Arena arena) {
-    const Strides strides = strides_of_aim();
+bool open_next_window(JobRun &run, Job &moved, Arena arena) {
+    const Strides &strides = strides_of_aim();
     const auto next =
         pg::find_next_range(keys_of_aim(), lower_bound(moved), moved.range.max, strides.window_keys, arena);
     if (!next)
         return false;
-    pg::open_window(keys_of_aim(), next->range, strides.passes);
-    moved.window = {next->range.max, strides.passes, 0, {}};
+    const NextWindow way = next_window(course_of_aim(), strides);
+    const int rows = pg::open_window(keys_of_aim(), next->range, way.passes);
+    moved.window = {next->range.max, way.passes, 0, {}};
+    run.window = {};
+    run.slice_keys = rows / (way.passes * way.slices) + 1;
     return true;
 }
 
@@ -105,27 +127,37 @@ bool reopen_window(const Job &job, Arena arena) {
     return first.has_value();
 }
 
+void walk_slice(JobRun &run, Job &moved, const pg::Slice &slice, SubBatch &result) {
+    const std::int64_t hot = pg::hot_updates(run.part->table_oid);
+    const Counters step = run_timed(run, [&] { return pg::run_slice(slice); });
+    add(result.step, step);
+    run.window.rows += step.rows_affected;
+    run.window.hot += pg::hot_updates(run.part->table_oid) - hot;
+    result.keys += slice.keys;
+    move_behind(moved, slice.range.max);
+}
+
 // Slices up to the first one with a row that is changed. The end of a pass belongs to the slice before it.
 SubBatch walk_window(JobRun &run, Job &moved, Tried &tried, Arena arena) {
     SubBatch result = {.result = SubBatch::Result::done};
-    if (!moved.window.is_open() && !open_next_window(moved, arena))
+    if (!moved.window.is_open() && !open_next_window(run, moved, arena))
         return result;
     if (!pg::is_window_open() && !reopen_window(moved, arena))
         end_window(moved);
     result.result = SubBatch::Result::stepped;
     while (result.step.rows_affected == 0 && moved.window.is_open() && result.step.work <= most_work(run)) {
-        const auto slice = pg::next_slice(moved.window.pass, moved.window.cursor, keys_of_step(run), arena);
+        const auto slice = pg::next_slice(moved.window.pass, moved.window.cursor, keys_of_slice(run), arena);
         if (slice) {
             tried = {slice->range, tried.keys + slice->keys, tried.ranges + 1};
-            add(result.step, run_timed(run, [&] { return pg::run_slice(*slice); }));
-            result.keys += slice->keys;
-            move_behind(moved, slice->range.max);
+            walk_slice(run, moved, *slice, result);
         }
         if (!slice || slice->is_last)
             end_pass(moved);
         if (run.bisection.is_active())
             break;
     }
+    if (!moved.window.is_open())
+        note_window(run);
     result.is_last = is_done(moved);
     return result;
 }

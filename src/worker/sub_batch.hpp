@@ -4,6 +4,7 @@
 
 #include "core/batching.hpp"
 #include "core/bisection.hpp"
+#include "core/stride_course.hpp"
 #include "core/types.hpp"
 #include "pg/key_query.hpp"
 #include "pg/memory.hpp"
@@ -24,6 +25,8 @@ struct JobRun {
     bool is_proven = false;   // a sub-batch of this claim has been committed
     Bisection bisection = {}; // the search for a row that the command fails for
     int rows_set_aside = 0;   // that were found so, in this claim
+    WindowSample window = {}; // what the passes of the open window have shown
+    int slice_keys = 0;       // the most of a pass in one transaction; 0: no limit
 };
 
 // What a sub-batch was at when it ended or failed.

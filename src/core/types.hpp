@@ -114,8 +114,8 @@ struct Counters {
     bool operator==(const Counters &) const = default;
 };
 
-// Rows of a job that are dealt out to passes: behind the job's cursor, up to `max`. The passes before `pass` are done,
-// and of this one all rows up to and with `cursor`.
+// Rows that are dealt out to passes: behind the job's cursor, up to `max`. The passes before `pass` are done, and of this
+// one all rows up to and with `cursor`.
 struct Window {
     Key max; // empty: there is none, and all rows behind the job's cursor are to be done
     int passes = 0;
@@ -125,14 +125,19 @@ struct Window {
     bool is_open() const { return !max.empty(); }
 };
 
+// How far a job is done.
+struct Position {
+    Key cursor; // all rows up to and with it are done; empty before the first sub-batch
+    Window window;
+};
+
 struct Job {
     std::int64_t id = 0;
     std::int64_t migration_id = 0;
     std::int64_t part_id = 0;
     JobStatus status = JobStatus::pending;
     Range range;
-    Key cursor; // all rows up to and with it are done; empty before the first sub-batch
-    Window window;
+    Position at;
     int batch_size = 0;
     int sub_batch_size = 0;
     int attempts = 0;

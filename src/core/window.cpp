@@ -2,19 +2,16 @@
 
 namespace bbm {
 
-void move_behind(Job &job, Key key) { (job.window.is_open() ? job.window.cursor : job.cursor) = key; }
+void move_behind(Position &at, Key key) { (at.window.is_open() ? at.window.cursor : at.cursor) = key; }
 
-void end_pass(Job &job) {
-    job.window.cursor = {};
-    if (++job.window.pass == job.window.passes)
-        end_window(job);
+void end_pass(Position &at) {
+    at.window.cursor = {};
+    if (++at.window.pass == at.window.passes)
+        end_window(at);
 }
 
-void end_window(Job &job) {
-    job.cursor = job.window.max;
-    job.window = {};
-}
+void end_window(Position &at) { at = {at.window.max, {}}; }
 
-bool is_done(const Job &job) { return !job.window.is_open() && same_key(job.cursor, job.range.max); }
+bool is_done(const Job &job) { return !job.at.window.is_open() && same_key(job.at.cursor, job.range.max); }
 
 } // namespace bbm

@@ -6,13 +6,13 @@
 namespace bbm {
 
 // Behind the key: in the pass of a window that is open, else in the job.
-void move_behind(Job &job, Key key);
+void move_behind(Position &at, Key key);
 
 // The pass has no row left. Behind the last one the window is done, and the job goes on behind its end.
-void end_pass(Job &job);
+void end_pass(Position &at);
 
 // No row of it is left, in any pass.
-void end_window(Job &job);
+void end_window(Position &at);
 
 // Is all of the job's range done?
 bool is_done(const Job &job);

@@ -123,10 +123,8 @@ void at_abort(XactEvent event, void *) {
 }
 
 void at_subtransaction_abort(SubXactEvent event, SubTransactionId, SubTransactionId, void *) {
-    if (event != SUBXACT_EVENT_ABORT_SUB)
-        return;
-    passing_watch = nullptr;
-    disarm_window_scan();
+    if (event == SUBXACT_EVENT_ABORT_SUB)
+        passing_watch = nullptr;
 }
 
 } // namespace

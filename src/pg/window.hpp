@@ -16,7 +16,7 @@ bool is_window_open();
 struct Slice {
     Range range; // their first and last key
     int keys;
-    bool is_last; // of the pass
+    bool is_last;                     // of the pass
     std::span<const RowVersion> rows; // along the pages
 };
 

@@ -148,7 +148,7 @@ Job read_job(const pg::Row &row, Arena arena) {
     job.migration_id = row.integer(2);
     job.status = parse_job_status(row.text(3, arena)).value_or(JobStatus::failed);
     job.range = {row.key(4, arena), row.key(5, arena)};
-    job.cursor = row.key(6, arena);
+    job.at.cursor = row.key(6, arena);
     job.batch_size = static_cast<int>(row.integer(7));
     job.sub_batch_size = static_cast<int>(row.integer(8));
     job.attempts = static_cast<int>(row.integer(9));
@@ -158,7 +158,7 @@ Job read_job(const pg::Row &row, Arena arena) {
     job.retry_at = row.integer(16);
     job.wants_split = row.boolean(17);
     job.part_id = row.integer(18);
-    job.window = {row.key(19, arena), static_cast<int>(row.integer(20)), static_cast<int>(row.integer(21)),
+    job.at.window = {row.key(19, arena), static_cast<int>(row.integer(20)), static_cast<int>(row.integer(21)),
                   row.key(22, arena)};
     return job;
 }
@@ -220,16 +220,16 @@ std::optional<Control> load_control(const Job &job, Arena arena) {
 
 bool advance_job(const Job &job, const Counters &step) {
     return pg::execute(advance_statement,
-                       {pg::integer(job.id), pg::integer(job.epoch), pg::key(job.cursor),
+                       {pg::integer(job.id), pg::integer(job.epoch), pg::key(job.at.cursor),
                         pg::integer(job.sub_batch_size), pg::integer(step.rows_affected), pg::integer(step.sub_batches),
-                        pg::integer(step.work), pg::integer(step.longest), pg::key(job.window.max),
-                        pg::integer(job.window.passes), pg::integer(job.window.pass), pg::key(job.window.cursor)}) == 1;
+                        pg::integer(step.work), pg::integer(step.longest), pg::key(job.at.window.max),
+                        pg::integer(job.at.window.passes), pg::integer(job.at.window.pass), pg::key(job.at.window.cursor)}) == 1;
 }
 
 bool move_cursor(const Job &job) {
     return pg::execute(move_statement,
-                       {pg::integer(job.id), pg::integer(job.epoch), pg::key(job.cursor), pg::key(job.window.max),
-                        pg::integer(job.window.passes), pg::integer(job.window.pass), pg::key(job.window.cursor)}) == 1;
+                       {pg::integer(job.id), pg::integer(job.epoch), pg::key(job.at.cursor), pg::key(job.at.window.max),
+                        pg::integer(job.at.window.passes), pg::integer(job.at.window.pass), pg::key(job.at.window.cursor)}) == 1;
 }
 
 bool end_job(const Job &job, const Ending &ending) {
@@ -265,7 +265,7 @@ std::int64_t failed_since_start(std::int64_t migration_id) {
 
 void insert_failed_job(Job &job, Text reason, const Failure *failure) {
     pg::query(insert_failed_statement,
-              {pg::integer(job.migration_id), pg::key(job.range.min), pg::key(job.range.max), pg::key(job.cursor),
+              {pg::integer(job.migration_id), pg::key(job.range.min), pg::key(job.range.max), pg::key(job.at.cursor),
                pg::integer(job.batch_size), pg::integer(job.sub_batch_size), pg::integer(job.attempts),
                pg::timestamp(job.retry_at), pg::integer(job.part_id)},
               [&](pg::Row row) { job.id = row.integer(1); });

@@ -41,8 +41,8 @@ struct Aimed {
     Strides strides;
     StrideCourse course;
     std::int64_t course_part; // that it was taken on
-    std::int64_t part;   // 0: at nothing
-    Micros prepared_at;  // by the stopwatch
+    std::int64_t part;        // 0: at nothing
+    Micros prepared_at;       // by the stopwatch
 };
 Aimed aimed = {};
 

@@ -43,7 +43,8 @@ void fail_over_budget(const JobRun &run, const Migration &migration, Key key, co
 }
 
 // The cursor passes the row in the transaction that records it: it is dealt with once, here or there.
-bool set_aside(JobRun &run, const Failure &failure, Key key, Arena arena) {
+bool set_aside(JobRun &run, const Failure &failure, const Tried &tried, Arena arena) {
+    const Key key = tried.range.min;
     const bool quarantines = run.migration->on_data_error == OnDataError::quarantine;
     bool goes_on = true; // where the job is not ours any more, to the next sub-batch, which finds that out
     keep_books(*run.session, pg::Durability::durable, [&] {
@@ -55,7 +56,8 @@ bool set_aside(JobRun &run, const Failure &failure, Key key, Arena arena) {
             return fail_over_budget(run, *migration, key, failure);
         }
         Job moved = run.job;
-        move_behind(moved, key);
+        moved.at = tried.from;
+        move_behind(moved.at, key);
         if (!store::move_cursor(moved))
             return;
         if (quarantines)
@@ -63,7 +65,7 @@ bool set_aside(JobRun &run, const Failure &failure, Key key, Arena arena) {
         else
             insert_job_of_row(run, key, failure);
         run.job = moved;
-        keep_position(run.job, arena);
+        run.job.at = copy(run.job.at, arena);
         ++run.rows_set_aside;
     });
     return goes_on;
@@ -89,7 +91,7 @@ bool narrow_down(JobRun &run, const Failure &failure, const Tried &tried, Arena 
     const bool quarantines = run.migration->on_data_error == OnDataError::quarantine;
     if (!quarantines && (is_whole_job(run.job, tried.range.min) || run.rows_set_aside >= kMostFailedRows))
         return false;
-    return set_aside(run, failure, tried.range.min, arena);
+    return set_aside(run, failure, tried, arena);
 }
 
 } // namespace bbm

@@ -19,7 +19,7 @@ Job second_half(const Job &job, Key middle, Range rest, int batch_size) {
     second.migration_id = job.migration_id;
     second.part_id = job.part_id;
     second.range = {rest.min, job.range.max};
-    second.cursor = middle;
+    second.at.cursor = middle;
     second.batch_size = batch_size;
     second.sub_batch_size = job.sub_batch_size;
     second.retry_at = pg::now();
@@ -28,8 +28,8 @@ Job second_half(const Job &job, Key middle, Range rest, int batch_size) {
 
 // The end of the first half, or nothing if there can be no second. The rows of a window that is open stay together.
 std::optional<Key> middle_of(const Job &job, const pg::KeyQueries &bounds, int batch_size, Arena arena) {
-    if (job.window.is_open())
-        return job.window.max;
+    if (job.at.window.is_open())
+        return job.at.window.max;
     const auto first = pg::find_next_range(bounds, lower_bound(job), job.range.max, batch_size, arena);
     if (!first || first->is_last)
         return std::nullopt;

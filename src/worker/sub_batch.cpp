@@ -75,16 +75,14 @@ void note_window(const JobRun &run) {
     const Text reason = note_window(course_of_aim(), strides_of_aim(), run.window, {}, pg::current_arena());
     if (!reason.empty())
         store::record_event(*run.migration, "walk",
-                            {.reason = pg::format("%s is walked plainly for a while: %.*s",
-                                                  run.part->table_name.data(), pg::width(reason), reason.data())},
+                            {.reason = pg::format("%s is walked plainly for a while: %.*s", run.part->table_name.data(),
+                                                  pg::width(reason), reason.data())},
                             name(run.migration->status));
 }
 
 // All commands of a transaction together take no longer than one sub-batch may. A search for a bad row takes one range
 // at a time.
-Micros most_work(const JobRun &run) {
-    return run.bisection.is_active() ? 0 : pg::settings().target_sub_batch_time();
-}
+Micros most_work(const JobRun &run) { return run.bisection.is_active() ? 0 : pg::settings().target_sub_batch_time(); }
 
 // Ranges up to the first one with a row in it: an empty one costs no transaction of its own.
 SubBatch walk_ranges(JobRun &run, Job &moved, Tried &tried, Arena arena) {
@@ -94,9 +92,9 @@ SubBatch walk_ranges(JobRun &run, Job &moved, Tried &tried, Arena arena) {
         const auto next = pg::find_next_range(keys_of_aim(), lower_bound(moved), moved.range.max, keys, arena);
         if (!next)
             return result;
-        tried = {next->range, tried.keys + keys, tried.ranges + 1};
+        tried = {next->range, tried.keys + keys, tried.ranges + 1, moved.at};
         add(result.step, run_timed(run, [&] { return pg::run_command(next->range); }));
-        moved.cursor = next->range.max;
+        moved.at.cursor = next->range.max;
         result.result = SubBatch::Result::stepped;
         result.keys = next->is_full ? result.keys + keys : 0;
         result.is_last = next->is_last;
@@ -113,7 +111,7 @@ bool open_next_window(JobRun &run, Job &moved, Arena arena) {
         return false;
     const NextWindow way = next_window(course_of_aim(), strides);
     const int rows = pg::open_window(keys_of_aim(), next->range, way.passes);
-    moved.window = {next->range.max, way.passes, 0, {}};
+    moved.at.window = {next->range.max, way.passes, 0, {}};
     run.window = {};
     run.slice_keys = rows / (way.passes * way.slices) + 1;
     return true;
@@ -121,9 +119,9 @@ bool open_next_window(JobRun &run, Job &moved, Arena arena) {
 
 // As another process has left it. False where no key of it is left.
 bool reopen_window(const Job &job, Arena arena) {
-    const auto first = pg::find_next_range(keys_of_aim(), lower_bound(job), job.window.max, 1, arena);
+    const auto first = pg::find_next_range(keys_of_aim(), lower_bound(job), job.at.window.max, 1, arena);
     if (first)
-        pg::open_window(keys_of_aim(), {first->range.min, job.window.max}, job.window.passes);
+        pg::open_window(keys_of_aim(), {first->range.min, job.at.window.max}, job.at.window.passes);
     return first.has_value();
 }
 
@@ -134,44 +132,47 @@ void walk_slice(JobRun &run, Job &moved, const pg::Slice &slice, SubBatch &resul
     run.window.rows += step.rows_affected;
     run.window.hot += pg::hot_updates(run.part->table_oid) - hot;
     result.keys += slice.keys;
-    move_behind(moved, slice.range.max);
+    move_behind(moved.at, slice.range.max);
 }
 
 // Slices up to the first one with a row that is changed. The end of a pass belongs to the slice before it.
 SubBatch walk_window(JobRun &run, Job &moved, Tried &tried, Arena arena) {
     SubBatch result = {.result = SubBatch::Result::done};
-    if (!moved.window.is_open() && !open_next_window(run, moved, arena))
+    if (!moved.at.window.is_open() && !open_next_window(run, moved, arena))
         return result;
     if (!pg::is_window_open() && !reopen_window(moved, arena))
-        end_window(moved);
+        end_window(moved.at);
     result.result = SubBatch::Result::stepped;
-    while (result.step.rows_affected == 0 && moved.window.is_open() && result.step.work <= most_work(run)) {
-        const auto slice = pg::next_slice(moved.window.pass, moved.window.cursor, keys_of_slice(run), arena);
+    const Window &window = moved.at.window;
+    while (window.is_open() && result.step.rows_affected == 0 && result.step.work <= most_work(run)) {
+        const auto slice = pg::next_slice(window.pass, window.cursor, keys_of_slice(run), arena);
         if (slice) {
-            tried = {slice->range, tried.keys + slice->keys, tried.ranges + 1};
+            tried = {slice->range, tried.keys + slice->keys, tried.ranges + 1, moved.at};
             walk_slice(run, moved, *slice, result);
         }
         if (!slice || slice->is_last)
-            end_pass(moved);
-        if (run.bisection.is_active())
+            end_pass(moved.at);
+        if (slice && run.bisection.is_active())
             break;
     }
-    if (!moved.window.is_open())
+    if (!window.is_open())
         note_window(run);
     result.is_last = is_done(moved);
     return result;
 }
 
 SubBatch walk(JobRun &run, Job &moved, Tried &tried, Arena arena) {
-    const bool by_windows = moved.window.is_open() || strides_of_aim().passes > 1;
+    const bool by_windows = moved.at.window.is_open() || strides_of_aim().passes > 1;
     return by_windows ? walk_window(run, moved, tried, arena) : walk_ranges(run, moved, tried, arena);
 }
 
 } // namespace
 
-void keep_position(Job &job, Arena arena) {
-    for (Key *key : {&job.cursor, &job.window.max, &job.window.cursor})
+Position copy(const Position &at, Arena arena) {
+    Position copied = at;
+    for (Key *key : {&copied.cursor, &copied.window.max, &copied.window.cursor})
         *key = pg::copy(*key, arena);
+    return copied;
 }
 
 void follow(JobRun &run, const store::Control &control) {
@@ -182,9 +183,9 @@ void follow(JobRun &run, const store::Control &control) {
 }
 
 pg::Lower lower_bound(const Job &job) {
-    if (job.cursor.empty())
+    if (job.at.cursor.empty())
         return {LowerBound::inclusive, job.range.min};
-    return {LowerBound::exclusive, job.cursor};
+    return {LowerBound::exclusive, job.at.cursor};
 }
 
 SubBatch run_sub_batch(JobRun &run, Tried &tried, Arena arena) {
@@ -197,7 +198,7 @@ SubBatch run_sub_batch(JobRun &run, Tried &tried, Arena arena) {
         return end_without_work(SubBatch::Result::changed);
     follow(run, *control);
     Job moved = run.job;
-    keep_position(moved, arena);
+    moved.at = copy(moved.at, arena);
     const SubBatch result = walk(run, moved, tried, arena);
     if (result.result == SubBatch::Result::done)
         return end_without_work(SubBatch::Result::done);

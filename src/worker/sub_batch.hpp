@@ -13,7 +13,7 @@
 
 namespace bbm {
 
-// A job under way. `job.cursor` is moved by each sub-batch.
+// A job under way. `job.at.cursor` is moved by each sub-batch.
 struct JobRun {
     const Session *session;
     const Migration *migration;
@@ -34,6 +34,7 @@ struct Tried {
     Range range;    // of the command that ran last
     int keys = 0;   // from the cursor to its end
     int ranges = 0; // in the transaction
+    Position from;  // where the job stood when that command began
 };
 
 struct SubBatch {
@@ -54,8 +55,8 @@ void follow(JobRun &run, const store::Control &control);
 // Opens and commits its own transaction; raises what the command raises. `tried` tells what it was at even then.
 SubBatch run_sub_batch(JobRun &run, Tried &tried, Arena arena);
 
-// Copies where the job stands, so that it outlives the memory of the turn that found it.
-void keep_position(Job &job, Arena arena);
+// So that it outlives the memory of the turn that found it.
+Position copy(const Position &at, Arena arena);
 
 // Where the job goes on: behind its cursor, or at its first key.
 pg::Lower lower_bound(const Job &job);

@@ -10,7 +10,7 @@ SET search_path = strides;
 CREATE FUNCTION walk(command text, key text DEFAULT 'id', strategy text DEFAULT 'primary_key') RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
     number bigint := bbm.queue('Walk', 'rows', key, '[]', command => command, start => false, batching_strategy => strategy);
-    line text := (SELECT e FROM bbm.explain(number) AS e WHERE e ~ '^Walk:');
+    line text := (SELECT regexp_replace(e, 'windows of \d+ keys', 'windows') FROM bbm.explain(number) AS e WHERE e ~ '^Walk:');
 BEGIN
     PERFORM bbm.delete(number);
     RETURN line;
@@ -124,7 +124,7 @@ INSERT INTO rows SELECT i, repeat('x', 700), i FROM generate_series(1, 3000) AS 
 ANALYZE rows;
 SELECT walk('UPDATE rows SET n = 1');
 TRUNCATE rows;
-INSERT INTO rows SELECT i, repeat('x', 700), i FROM generate_series(1, 2000) AS i;
+INSERT INTO rows SELECT i, repeat('x', 700), i FROM generate_series(1, 1000) AS i;
 ANALYZE rows;
 SELECT walk('UPDATE rows SET n = 1');
 

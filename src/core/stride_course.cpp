@@ -29,6 +29,16 @@ constexpr std::int64_t kFewestRows = 256; // fewer tell nothing
 // The first pass finds no room.
 double allowed_share(int passes) { return static_cast<double>(passes - 1) / passes; }
 
+bool is_telling(const Strides &strides, const WindowSample &sample) {
+    return sample.rows >= kFewestRows && sample.hot >= 0 && strides.passes > 1;
+}
+
+double hot_share(const WindowSample &sample) {
+    return static_cast<double>(sample.hot) / static_cast<double>(sample.rows);
+}
+
+double least_usual_share(int passes) { return allowed_share(passes) * kUsual - kShort; }
+
 Text reason_of(double share, Text holder, Arena arena) {
     String &out = make<String>(arena);
     append(out, "only ");
@@ -58,7 +68,7 @@ void adapt_slices(StrideCourse &course, int passes, double share, bool is_held) 
         course.more_is_useless = false;
         set_slices(course, course.slices / 2);
     } else if (!is_held && !course.more_is_useless && course.slices < kMostSlices &&
-               share < allowed_share(passes) * kUsual - kShort) {
+               share < least_usual_share(passes)) {
         set_slices(course, course.slices * 2);
         course.share_before = share;
         return;
@@ -69,17 +79,22 @@ void adapt_slices(StrideCourse &course, int passes, double share, bool is_held) 
 } // namespace
 
 NextWindow next_window(StrideCourse &course, const Strides &strides) {
-    if (strides.passes > 1 && course.plain_windows > 0 && !strides.is_given) {
+    course.is_resting = strides.passes > 1 && course.plain_windows > 0 && !strides.is_given;
+    if (course.is_resting) {
         --course.plain_windows;
         return {1, 1};
     }
     return {strides.passes, strides.passes > 1 ? course.slices : 1};
 }
 
+bool is_short(const Strides &strides, const WindowSample &sample) {
+    return is_telling(strides, sample) && hot_share(sample) < least_usual_share(strides.passes);
+}
+
 Text note_window(StrideCourse &course, const Strides &strides, const WindowSample &sample, Text holder, Arena arena) {
-    if (sample.rows < kFewestRows || strides.passes < 2)
+    if (course.is_resting || !is_telling(strides, sample))
         return {};
-    const double share = static_cast<double>(sample.hot) / static_cast<double>(sample.rows);
+    const double share = hot_share(sample);
     const bool is_poor = share < allowed_share(strides.passes) * kPoor;
     course.poor_windows = is_poor ? course.poor_windows + 1 : 0;
     if (!is_poor)

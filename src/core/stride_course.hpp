@@ -6,10 +6,10 @@
 
 namespace bbm {
 
-// One window that was walked in passes.
+// What the rows of one window have shown.
 struct WindowSample {
     std::int64_t rows = 0; // updated
-    std::int64_t hot = 0;  // of these, within their page
+    std::int64_t hot = 0;  // of these, within their page; negative: not counted
 };
 
 // Of one process and one part. A hint about the recent past: whoever has none begins anew.
@@ -17,6 +17,7 @@ struct StrideCourse {
     int poor_windows = 0;         // in a row
     int plain_windows = 0;        // to come, before passes are tried again
     int rest = 0;                 // how many plain windows the last change took; 0 = none since passes paid
+    bool is_resting = false;      // the window at hand is a plain one
     int slices = 1;               // transactions of a pass
     int steady_windows = 0;       // since slices were changed
     double share_before = -1;     // of HOT updates, when slices were doubled; negative: nothing to compare with
@@ -30,8 +31,11 @@ struct NextWindow {
 // How the next window is walked. Counts down plain ones, so it is asked once for each.
 NextWindow next_window(StrideCourse &course, const Strides &strides);
 
-// Takes in what a window has shown. `holder` is what keeps old row versions from being cleared, in words; empty for
-// nothing. If passes end for a while the reason is returned, and nothing otherwise.
+// Have fewer updates stayed in their page than usual? Then somebody may be in the way, and is worth looking for.
+bool is_short(const Strides &strides, const WindowSample &sample);
+
+// Takes in what the window at hand has shown. `holder` is what keeps old row versions from being cleared, in words;
+// empty for nothing. If passes end for a while the reason is returned, and nothing otherwise.
 Text note_window(StrideCourse &course, const Strides &strides, const WindowSample &sample, Text holder, Arena arena);
 
 } // namespace bbm

@@ -24,8 +24,8 @@ constexpr double kFewestRowsPerPage = 8;
 // the server has cleared them anyway.
 constexpr double kLeastCorrelation = 0.5;
 
-// A megabyte of pages: they stay in the processor's cache between two passes. Twice as many cost a fifth more time where
-// somebody else used the cache, too; half as many have commits for every 500 rows.
+// A megabyte of pages: they stay in the processor's cache between two passes. Twice as many cost a fifth more time
+// where somebody else used the cache, too; half as many have commits for every 500 rows.
 constexpr double kPagesOfWindow = 128;
 constexpr int kUsualWindow = 8192;
 constexpr int kSmallestWindow = 1000;

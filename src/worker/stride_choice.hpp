@@ -11,7 +11,10 @@ namespace bbm {
 StrideFacts look_at_strides(const pg::RangeCommand &command);
 Strides choose_strides(const pg::RangeCommand &command);
 
-// "in 8 passes over windows of 16384 keys: ...".
+// Who keeps old versions of rows from being cleared away, in words; empty for nobody. In the current memory context.
+Text horizon_holder();
+
+// "in 8 passes over windows of 8192 keys: ...", and who is in their way now.
 Text walk_text(const Strides &strides);
 
 } // namespace bbm

@@ -21,8 +21,10 @@ struct Walker {
 
     // Walks a window that shows so much; what was said, or "plain" if it was not walked in passes.
     std::string window(int per_cent, Text holder = kNobody) {
-        if (next_window(course, strides).passes == 1)
+        if (next_window(course, strides).passes == 1) {
+            EXPECT_EQ(note_window(course, strides, hot(0), holder, heap.arena()), "") << "a plain window tells nothing";
             return "plain";
+        }
         return std::string(note_window(course, strides, hot(per_cent), holder, heap.arena()));
     }
     int plain_windows() {
@@ -86,10 +88,20 @@ TEST(stride_course, a_person_s_number_stays) {
         EXPECT_EQ(walker.window(0), "");
 }
 
+TEST(stride_course, looks_for_somebody_in_the_way) {
+    EXPECT_FALSE(is_short(kEight, hot(71)));
+    EXPECT_TRUE(is_short(kEight, hot(70)));
+    EXPECT_TRUE(is_short(kEight, {256, 0}));
+    EXPECT_FALSE(is_short(kEight, {255, 0}));
+    EXPECT_FALSE(is_short(kEight, {20'000, -1}));
+    EXPECT_FALSE(is_short({}, hot(0)));
+    EXPECT_FALSE(is_short({.passes = 2}, hot(38)));
+}
+
 TEST(stride_course, few_rows_tell_nothing) {
     StrideCourse course;
     HeapArena heap;
-    for (const WindowSample &sample : {WindowSample{0, 0}, WindowSample{255, 0}})
+    for (const WindowSample &sample : {WindowSample{0, 0}, WindowSample{255, 0}, WindowSample{20'000, -1}})
         for (int i = 0; i < 4; ++i)
             EXPECT_EQ(note_window(course, kEight, sample, kNobody, heap.arena()), "");
     EXPECT_EQ(next_window(course, kEight).passes, 8);

@@ -52,8 +52,8 @@ TEST(strides, chooses) {
         {with([](auto &f) { f.correlation = 0.49; }), 1, "rows lie in another order than their keys"},
         {with([](auto &f) { f.correlation = -0.49; }), 1, "rows lie in another order than their keys"},
         {with([](auto &f) { f.correlation = 0.5; }), 8, "no index uses a written column"},
-        {with([](auto &f) { f.rows = 20479; }), 1, "the table is smaller than a window"},
-        {with([](auto &f) { f.rows = 20480; }), 8, "no index uses a written column"},
+        {with([](auto &f) { f.rows = 10239; }), 1, "the table is smaller than a window"},
+        {with([](auto &f) { f.rows = 10240; }), 8, "no index uses a written column"},
     };
     HeapArena heap;
     for (const auto &one : cases) {
@@ -69,9 +69,9 @@ TEST(strides, windows) {
     const struct {
         double rows_per_page;
         int keys;
-    } cases[] = {{0, 16384},   {-1, 16384},  {std::numeric_limits<double>::quiet_NaN(), 16384},
-                 {8, 2048},    {80, 20480},  {127.9, 32742},
-                 {200, 32768}, {1e30, 32768}};
+    } cases[] = {{0, 8192},    {-1, 8192},   {std::numeric_limits<double>::quiet_NaN(), 8192},
+                 {8, 1024},    {80, 10240},  {255.9, 32755},
+                 {256, 32768}, {1e30, 32768}};
     HeapArena heap;
     for (const auto &one : cases)
         EXPECT_EQ(

@@ -1,0 +1,27 @@
+// Who keeps the server from clearing away old versions of rows. As long as somebody may still want to read them a page
+// has no room for new ones, and updates are not HOT.
+#pragma once
+
+#include "core/arena.hpp"
+#include "core/types.hpp"
+
+#include <cstdint>
+#include <optional>
+
+namespace bbm::pg {
+
+struct Horizon {
+    enum class Kind { session, prepared, slot, standby } kind;
+    std::int64_t age; // transactions that have begun since
+    Text since;       // when its transaction began, or was prepared; empty for the others
+};
+
+// The oldest of those who hold rows of this database: transactions that are open for more than a second, this one left
+// out, prepared transactions, slots, and standbys that send feedback. Nothing if there is none, or the extension's
+// owner may not see them.
+std::optional<Horizon> find_horizon(Arena arena);
+
+// "a transaction is open since ...". Names no session, no standby and no slot.
+Text describe(const Horizon &horizon);
+
+} // namespace bbm::pg

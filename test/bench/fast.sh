@@ -96,6 +96,19 @@ prepare() {
 # shellcheck source=test/bench/fast_more.sh
 . test/bench/fast_more.sh
 
+# try COMMAND ...: one measurement. The others go on when it fails, and the exit code tells.
+try() {
+    local code
+    set +e
+    (
+        set -e
+        "$@"
+    )
+    code=$?
+    set -e
+    [ "$code" = 0 ] || { failures+=("$*"); say "FAILED: $*"; }
+}
+
 # fresh TABLE ROWS STATEMENT
 fresh() {
     sql -c 'SET client_min_messages = warning' -c "CALL fast.make('$1', $2, '$3')" -c 'VACUUM (FREEZE, ANALYZE) target' \
@@ -181,7 +194,7 @@ compare() {
                 { read -r assignment; sql -c 'SET client_min_messages = warning' -c "CALL fast.make_loops('$assignment')"; }
             for ((repetition = 1; repetition <= repeat; ++repetition)); do
                 for method in $(in_order "$repetition" "$(methods_of "$table" "$statement")"); do
-                    run_one "$repetition" "$table" "$statement" "$method" "$out/compare.csv"
+                    try run_one "$repetition" "$table" "$statement" "$method" "$out/compare.csv"
                 done
             done
         done
@@ -198,10 +211,12 @@ about() {
 
 draw() {
     test/bench/fast_report.pl "$out" | tee "$out/report.md"
+    [ -f "$out/compare.csv" ] || return 0
     test/bench/fast_chart.pl "$out/compare.csv" >"$out/chart.svg"
     say "drawn: $out/chart.svg"
 }
 
+failures=()
 mkdir -p "$out"
 if [ "${parts[*]}" != draw ]; then
     test/tools/setup.sh >&2
@@ -217,3 +232,5 @@ if [ "${parts[*]}" != draw ]; then
     done
 fi
 draw
+for failure in "${failures[@]}"; do echo "FAILED: $failure"; done
+[ "${#failures[@]}" = 0 ]

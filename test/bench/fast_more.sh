@@ -31,7 +31,7 @@ snapshot() {
     for statement in "${statements[@]}"; do
         for ((repetition = 1; repetition <= repeat; ++repetition)); do
             for method in $(in_order "$repetition" $'single\nkeys'); do
-                run_one "$repetition" narrow "$statement" "$method" "$out/snapshot.csv"
+                try run_one "$repetition" narrow "$statement" "$method" "$out/snapshot.csv"
             done
         done
     done
@@ -79,6 +79,7 @@ END
     pgbench -n -M prepared -c 4 -j 1 -R "$oltp_rate" -T 3600 -D rows="$rows" -f "$out/oltp.sql" --log --log-prefix="$logs" \
         >"$out/pgbench.out" 2>&1 &
     pgbench=$!
+    trap 'kill "$pgbench"' EXIT # of the subshell that "try" makes
     # The first second is for its connections and plans.
     await_log "$(awk -v now="$(now)" 'BEGIN { printf "%.3f", now + 1 }')" "$logs.$pgbench"
     from=$(now)
@@ -92,6 +93,7 @@ END
     fi
     await_log "$to" "$logs.$pgbench"
     kill "$pgbench"
+    trap - EXIT
     wait "$pgbench" || true
     found=$(latencies "$from" "$to" "$logs.$pgbench") || { say "oltp: too short; take a larger FAST_SCALE"; return 1; }
     echo "$1 $2 $rows $seconds $(awk -v from="$from" -v to="$to" 'BEGIN { printf "%.3f", to - from }') $found" | tr ' ' ',' \
@@ -106,7 +108,7 @@ oltp() {
     local repetition scenario
     echo repetition,beside,rows,seconds,window,transactions,p50,p95,p99,max >"$out/oltp.csv"
     for ((repetition = 1; repetition <= oltp_reps; ++repetition)); do
-        for scenario in $(in_order "$repetition" $'idle\nsingle\nplain\nkeys'); do oltp_run "$repetition" "$scenario"; done
+        for scenario in $(in_order "$repetition" $'idle\nsingle\nplain\nkeys'); do try oltp_run "$repetition" "$scenario"; done
     done
 }
 
@@ -186,7 +188,7 @@ history() {
     echo repetition,database,calls,ms,statement >"$out/history_statements.csv"
     for ((repetition = 1; repetition <= repeat; ++repetition)); do
         for database in $(in_order "$repetition" $'young\nold'); do
-            history_run "$repetition" "$database" "${jobs[$database]}"
+            try history_run "$repetition" "$database" "${jobs[$database]}"
         done
     done
 }

@@ -228,6 +228,6 @@ judge_client();
 report_oltp();
 report_snapshot();
 judge_history();
-print "\n| goal | wanted | measured: median (min-max) | |\n| --- | --- | --- | --- |\n";
+print "\n| goal | wanted | measured: median (min-max) | |\n| --- | --- | --- | --- |\n" if @verdicts;
 print '| ', join(' | ', @$_), " |\n" for @verdicts;
 report_said();

@@ -35,6 +35,7 @@ SELECT walk('WITH r AS (SELECT * FROM rows) UPDATE copies SET id = -r.id FROM r 
 
 -- keys in another order than rows
 SELECT walk('UPDATE rows SET c = a', 'uuid');
+SELECT walk('UPDATE rows SET c = ''x'' WHERE c IS NULL', 'uuid');
 -- places are in order
 SELECT walk('UPDATE rows SET c = ''x'' WHERE c IS NULL', NULL, 'ctid');
 SELECT walk('UPDATE rows SET b = a', 'uuid', 'loose_index_scan');
@@ -45,6 +46,7 @@ SELECT walk('UPDATE rows SET c = a');
 SET bbm.passes = 3;
 SELECT walk('UPDATE rows SET c = a');
 SELECT walk('UPDATE rows SET c = a', 'uuid');
+SELECT walk('UPDATE rows SET c = ''x'' WHERE c IS NULL', 'uuid');
 SELECT walk('DELETE FROM rows WHERE a IS NULL');
 SET bbm.passes = 65;
 SET bbm.passes = -1;

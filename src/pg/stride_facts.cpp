@@ -156,8 +156,10 @@ void look_at_heap(Relation table, const RangeCommand &command, Key assigned_colu
 } // namespace
 
 StrideFacts stride_facts(const RangeCommand &command, const CommandFacts &facts) {
-    StrideFacts found = {
-        .walk = command.key.walk, .is_update = facts.updates_table, .has_placeholders = command.has_placeholders};
+    StrideFacts found = {.walk = command.key.walk,
+                         .is_update = facts.updates_table,
+                         .has_placeholders = command.has_placeholders,
+                         .may_walk_blocks = facts.is_repeatable && !facts.repeating_overwrites};
     Relation table = table_open(command.table, AccessShareLock);
     found.is_heap = table->rd_rel->relkind == RELKIND_RELATION && table->rd_rel->relam == HEAP_TABLE_AM_OID;
     if (found.is_heap)

@@ -18,16 +18,15 @@ pg::Statement insert_statement = {
 
 #define BBM_JOB_COLUMNS                                                                                                \
     "id, migration_id, status, min_cursor, max_cursor, cursor, batch_size, sub_batch_size, attempts, epoch, "          \
-    "unproven_starts, rows_affected, sub_batches, work_us, longest_us, retry_at, wants_split, part_id, window_max, "     \
+    "unproven_starts, rows_affected, sub_batches, work_us, longest_us, retry_at, wants_split, part_id, window_max, "   \
     "passes, pass, pass_cursor"
 
-pg::Statement unfinished_statement = {
-    "SELECT " BBM_JOB_COLUMNS " FROM bbm.job WHERE migration_id = $1 AND status <> 'succeeded'"
-    " ORDER BY (status = 'failed' AND retry_at IS NULL), id LIMIT " BBM_MOST_JOBS};
+pg::Statement unfinished_statement = {"SELECT " BBM_JOB_COLUMNS
+                                      " FROM bbm.job WHERE migration_id = $1 AND status <> 'succeeded'"
+                                      " ORDER BY (status = 'failed' AND retry_at IS NULL), id LIMIT " BBM_MOST_JOBS};
 
-pg::Statement running_statement = {
-    "SELECT j.id, p.table_oid FROM bbm.job AS j JOIN bbm.part AS p ON p.id = j.part_id"
-    " WHERE j.status = 'running' AND j.migration_id <> $1"};
+pg::Statement running_statement = {"SELECT j.id, p.table_oid FROM bbm.job AS j JOIN bbm.part AS p ON p.id = j.part_id"
+                                   " WHERE j.status = 'running' AND j.migration_id <> $1"};
 
 // Starts further apart are restarts that somebody planned, not a job that kills its server.
 #define BBM_SUSPICION "'10 minutes'"
@@ -43,7 +42,8 @@ pg::Statement start_statement = {
 // The halves of a split, and a row that was found by bisection: nobody runs them yet.
 pg::Statement insert_failed_statement = {
     "INSERT INTO bbm.job (migration_id, part_id, status, min_cursor, max_cursor, cursor, batch_size, sub_batch_size,"
-    " attempts, retry_at, finished_at) VALUES ($1, $9, 'failed', $2, $3, $4, $5, $6, $7, $8, pg_catalog.clock_timestamp())"
+    " attempts, retry_at, finished_at) VALUES ($1, $9, 'failed', $2, $3, $4, $5, $6, $7, $8, "
+    "pg_catalog.clock_timestamp())"
     " RETURNING id"};
 pg::Statement split_statement = {
     "UPDATE bbm.job SET max_cursor = $3, batch_size = $4, attempts = $5, wants_split = false"
@@ -60,7 +60,8 @@ pg::Statement control_statement = {"SELECT m.status, (EXTRACT(epoch FROM m.job_i
 pg::Statement advance_statement = {
     "WITH mine AS (SELECT id FROM bbm.job WHERE id = $1 AND epoch = $2 AND status = 'running' FOR NO KEY UPDATE NOWAIT)"
     " UPDATE bbm.job AS j SET cursor = $3, window_max = $9, passes = $10, pass = $11, pass_cursor = $12,"
-    " sub_batch_size = $4, unproven_starts = 0, rows_affected = j.rows_affected + $5, sub_batches = j.sub_batches + $6, work_us = j.work_us + $7,"
+    " sub_batch_size = $4, unproven_starts = 0, rows_affected = j.rows_affected + $5, sub_batches = j.sub_batches + "
+    "$6, work_us = j.work_us + $7,"
     " longest_us = greatest(j.longest_us, $8) FROM mine WHERE j.id = mine.id"};
 
 // Unlike a sub-batch's, this one may wait: nothing of the user's is locked.
@@ -95,7 +96,8 @@ pg::Statement samples_statement = {
 
 pg::Statement failed_since_statement = {
     "SELECT pg_catalog.count(*) FROM bbm.migration AS m JOIN bbm.job AS j ON j.migration_id = m.id"
-    " WHERE m.id = $1 AND j.status <> 'succeeded' AND j.status = 'failed' AND j.retry_at IS NULL AND j.created_at >= m.active_since"};
+    " WHERE m.id = $1 AND j.status <> 'succeeded' AND j.status = 'failed' AND j.retry_at IS NULL AND j.created_at >= "
+    "m.active_since"};
 
 // Whoever runs one of them finds its epoch gone.
 pg::Statement mark_succeeded_statement = {
@@ -105,7 +107,8 @@ pg::Statement mark_succeeded_statement = {
     " finished_at = pg_catalog.clock_timestamp() FROM open WHERE j.id = open.id"
     " RETURNING j.id, j.migration_id, open.status, j.cursor, j.min_cursor, j.max_cursor, j.attempts,"
     " j.rows_affected, j.sub_batches, j.work_us, j.longest_us),"
-    " sums AS (UPDATE bbm.migration AS m SET rows_affected = m.rows_affected + s.rows, sub_batches = m.sub_batches + s.sub_batches,"
+    " sums AS (UPDATE bbm.migration AS m SET rows_affected = m.rows_affected + s.rows, sub_batches = m.sub_batches + "
+    "s.sub_batches,"
     " work_us = m.work_us + s.work_us, longest_us = greatest(m.longest_us, s.longest_us) FROM (SELECT"
     " coalesce(pg_catalog.sum(rows_affected), 0)::pg_catalog.int8 AS rows,"
     " coalesce(pg_catalog.sum(sub_batches), 0)::pg_catalog.int8 AS sub_batches,"
@@ -159,7 +162,7 @@ Job read_job(const pg::Row &row, Arena arena) {
     job.wants_split = row.boolean(17);
     job.part_id = row.integer(18);
     job.at.window = {row.key(19, arena), static_cast<int>(row.integer(20)), static_cast<int>(row.integer(21)),
-                  row.key(22, arena)};
+                     row.key(22, arena)};
     return job;
 }
 
@@ -223,13 +226,14 @@ bool advance_job(const Job &job, const Counters &step) {
                        {pg::integer(job.id), pg::integer(job.epoch), pg::key(job.at.cursor),
                         pg::integer(job.sub_batch_size), pg::integer(step.rows_affected), pg::integer(step.sub_batches),
                         pg::integer(step.work), pg::integer(step.longest), pg::key(job.at.window.max),
-                        pg::integer(job.at.window.passes), pg::integer(job.at.window.pass), pg::key(job.at.window.cursor)}) == 1;
+                        pg::integer(job.at.window.passes), pg::integer(job.at.window.pass),
+                        pg::key(job.at.window.cursor)}) == 1;
 }
 
 bool move_cursor(const Job &job) {
-    return pg::execute(move_statement,
-                       {pg::integer(job.id), pg::integer(job.epoch), pg::key(job.at.cursor), pg::key(job.at.window.max),
-                        pg::integer(job.at.window.passes), pg::integer(job.at.window.pass), pg::key(job.at.window.cursor)}) == 1;
+    return pg::execute(move_statement, {pg::integer(job.id), pg::integer(job.epoch), pg::key(job.at.cursor),
+                                        pg::key(job.at.window.max), pg::integer(job.at.window.passes),
+                                        pg::integer(job.at.window.pass), pg::key(job.at.window.cursor)}) == 1;
 }
 
 bool end_job(const Job &job, const Ending &ending) {
@@ -252,8 +256,9 @@ void add_to_migration(const Job &job, double row_cost_us) {
 
 Vector<JobSample> &newest_samples(std::int64_t migration_id, Arena arena) {
     auto &samples = make<Vector<JobSample>>(arena);
-    pg::query(samples_statement, {pg::integer(migration_id), pg::integer(kSmoothedJobs)},
-              [&](pg::Row row) { samples.push_back({row.integer(1), static_cast<int>(row.integer(2))}); });
+    pg::query(samples_statement, {pg::integer(migration_id), pg::integer(kSmoothedJobs)}, [&](pg::Row row) {
+        samples.push_back({row.integer(1), static_cast<int>(row.integer(2))});
+    });
     return samples;
 }
 

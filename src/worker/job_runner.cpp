@@ -107,7 +107,7 @@ JobEnd run_job(const Session &session, Migration &migration, const Part &part, c
                   migration.pace, pg::stopwatch()};
     Failure failure;
     Tried tried;
-    pg::close_window(); // of another job
+    pg::close_window();                        // of another job
     if (session.cancel == pg::Cancel::ignored) // a client's session shows the CALL
         pg::show_activity(migration.statement);
     const JobEnd end = walk_job(run, failure, tried);

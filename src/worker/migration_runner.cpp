@@ -76,7 +76,8 @@ void count_bounds_failure(const Engine &engine, const Failure &failure) {
 bool is_bounds_failure(const Engine &engine, const Failure &error) {
     if (!engine.is_looking || is_hopeless(engine.migration.bounds_attempts))
         return false;
-    return error.sqlstate == kQueryCanceled || (engine.filters_bounds && classify(error.sqlstate) == FailureClass::data);
+    return error.sqlstate == kQueryCanceled ||
+           (engine.filters_bounds && classify(error.sqlstate) == FailureClass::data);
 }
 
 // In a transaction that it opens. Never waits for the table: people would wait behind the migration's row.

@@ -13,6 +13,7 @@
 #include "store/jobs.hpp"
 #include "store/migrations.hpp"
 #include "worker/aim.hpp"
+#include "worker/stride_choice.hpp"
 
 #include <algorithm>
 
@@ -72,7 +73,8 @@ int keys_of_slice(const JobRun &run) {
 void note_window(const JobRun &run) {
     if (!pg::counts_rows())
         return;
-    const Text reason = note_window(course_of_aim(), strides_of_aim(), run.window, {}, pg::current_arena());
+    const Text holder = is_short(strides_of_aim(), run.window) ? horizon_holder() : Text();
+    const Text reason = note_window(course_of_aim(), strides_of_aim(), run.window, holder, pg::current_arena());
     if (!reason.empty())
         store::record_event(*run.migration, "walk",
                             {.reason = pg::format("%s is walked plainly for a while: %.*s", run.part->table_name.data(),

@@ -1,6 +1,7 @@
 # Tables of random shapes: keys of one to four columns of any type, direction and collation, gaps, filters, sizes. While
-# several workers walk them, rows come, change and go, migrations are paused, workers die. Every row that was there and
-# still is was handled exactly once; a row that came meanwhile at most once.
+# several workers walk them, rows come, change and go, migrations are paused, workers die, and the number of passes over a
+# window changes. Every row that was there and still is was handled exactly once; a row that came meanwhile at most once.
+# Bad rows, where there are some, are all in quarantine.
 #   SHAPES=300          how many
 #   SEED=n FIRST=m      the same ones again, from the m-th; what happens when is chance
 use strict;
@@ -43,10 +44,10 @@ CONF
 $node->start;
 prepare_shapes($node);
 $node->safe_psql('postgres', <<'SQL');
--- insert: adds the row number $1; is_new: by somebody else while the migration runs.
-CREATE TABLE shape (number int PRIMARY KEY, name text NOT NULL, insert text NOT NULL, condition text NOT NULL, is_done boolean NOT NULL DEFAULT false);
+-- insert: adds the row number $1; is_new: by somebody else while the migration runs. bad: rows that the command fails for.
+CREATE TABLE shape (number int PRIMARY KEY, name text NOT NULL, insert text NOT NULL, condition text NOT NULL, bad text NOT NULL, is_done boolean NOT NULL DEFAULT false);
 CREATE TABLE deed (what text PRIMARY KEY, times bigint NOT NULL DEFAULT 0);
-INSERT INTO deed VALUES ('insert'), ('update'), ('delete'), ('pause');
+INSERT INTO deed VALUES ('insert'), ('update'), ('delete'), ('pause'), ('quarantine'), ('walk in passes');
 -- Each change in a transaction of its own: together they could wait for a worker that waits for them.
 CREATE PROCEDURE disturb() LANGUAGE plpgsql AS $$
 DECLARE
@@ -104,6 +105,9 @@ sub random_shape
 		$more .= ", batch_size => $batch, sub_batch_size => " . (1 + int rand $batch);
 	}
 	$more .= ", pause => '10 ms'" if chance(0.5);
+	my $bad = chance(0.25) ? sprintf 'm %% %d = 3', one_of(5, 17, 50) : 'false';
+	my $check = $bad eq 'false' ? '' : "ALTER TABLE $name ADD CHECK (n = 0 OR NOT $bad);";
+	$more .= ", on_data_error => 'quarantine'" if $check;
 	my $array = join ', ', map { '$q$' . unquoted($_->{name}) . '$q$' } @columns;
 	my $settings = random_settings();
 	my $about = join ', ', map { "$_->{type}$_->{order} x $_->{many}" } @columns;
@@ -114,10 +118,11 @@ $key;
 PREPARE fill (int, boolean) AS $insert;
 DO \$do\$ BEGIN FOR g IN 1 .. $rows LOOP EXECUTE format('EXECUTE fill (%s, false)', g); END LOOP; END \$do\$;
 DEALLOCATE fill;
+$check
 ${\ (chance(0.5) ? "ANALYZE $name;" : '') }
 $settings;
 SELECT bbm.queue('shape $number', \$q\$$name\$q\$, cursor_columns => ARRAY[$array], command => \$q\$$command\$q\$, start => false$more);
-INSERT INTO shape SELECT $number, \$q\$$name\$q\$, \$q\$$insert\$q\$, '$condition';
+INSERT INTO shape SELECT $number, \$q\$$name\$q\$, \$q\$$insert\$q\$, '$condition', '$bad';
 COMMIT;
 SQL
 }
@@ -137,7 +142,8 @@ sub disturb_until_done
 			$terminations += $ended;
 			$ends -= $ended;
 		}
-		my $done = ask_server($node, <<'SQL');
+		my $passes = chance(0.3) ? change_passes() : '';
+		my $done = ask_server($node, $passes . <<'SQL');
 CALL disturb();
 WITH paused AS (SELECT bbm.pause(id, immediate => random() < 0.5) FROM bbm.migrations WHERE status = 'active' AND random() < 0.1)
 UPDATE deed SET times = times + (SELECT count(*) FROM paused) WHERE what = 'pause';
@@ -157,11 +163,20 @@ sub judge
 		++$stuck;
 		diag "$how: $about[$number]";
 	}
-	my $found = $node->safe_psql('postgres', <<'SQL');
-CREATE FUNCTION pg_temp.tally(one public.shape, OUT rows bigint, OUT handled bigint, OUT lost bigint, OUT doubled bigint, OUT beyond bigint) LANGUAGE plpgsql AS $$
+	my $found = $node->safe_psql('postgres', look_for_passes() . <<'SQL');
+CREATE FUNCTION pg_temp.tally(one public.shape, OUT rows bigint, OUT handled bigint, OUT lost bigint, OUT doubled bigint, OUT beyond bigint, OUT missing bigint) LANGUAGE plpgsql AS $$
+DECLARE
+	expected bigint;
+	kept bigint;
+	distinct_keys bigint;
 BEGIN
-	EXECUTE format('SELECT count(*), count(*) FILTER (WHERE n > 0), count(*) FILTER (WHERE n = 0 AND NOT is_new AND %2$s), count(*) FILTER (WHERE n > 1),
-		count(*) FILTER (WHERE n > 0 AND NOT %2$s) FROM %1$s', one.name, one.condition) INTO rows, handled, lost, doubled, beyond;
+	EXECUTE format('SELECT count(*), count(*) FILTER (WHERE n > 0), count(*) FILTER (WHERE n = 0 AND NOT is_new AND %2$s AND NOT %3$s), count(*) FILTER (WHERE n > 1),
+		count(*) FILTER (WHERE n > 0 AND NOT %2$s), count(*) FILTER (WHERE NOT is_new AND %2$s AND %3$s) FROM %1$s', one.name, one.condition, one.bad)
+		INTO rows, handled, lost, doubled, beyond, expected;
+	SELECT count(*), count(DISTINCT min_key) INTO kept, distinct_keys FROM bbm.failures WHERE quarantined AND job_class_name = 'shape ' || one.number;
+	UPDATE public.deed SET times = times + kept WHERE what = 'quarantine';
+	missing := greatest(expected - kept, 0);
+	doubled := doubled + kept - distinct_keys;
 	EXECUTE format('DROP TABLE %s', one.name);
 	UPDATE public.shape SET is_done = true WHERE number = one.number;
 END $$;
@@ -169,12 +184,12 @@ SELECT s.number, t.* FROM shape AS s, pg_temp.tally(s) AS t WHERE NOT is_done OR
 SQL
 	for (split /\n/, $found)
 	{
-		my ($number, $here, $with, $lost, $doubled, $beyond) = split /\|/;
+		my ($number, $here, $with, $lost, $doubled, $beyond, $missing) = split /\|/;
 		$rows += $here;
 		$handled += $with;
-		next if !($lost || $doubled || $beyond);
+		next if !($lost || $doubled || $beyond || $missing);
 		++$wrong;
-		diag "$lost lost, $doubled doubled, $beyond beyond the filter: $about[$number]";
+		diag "$lost lost, $doubled doubled, $beyond beyond the filter, $missing not in quarantine: $about[$number]";
 	}
 	$node->safe_psql('postgres', 'SELECT bbm.delete(id) FROM bbm.migrations');
 	return;
@@ -194,6 +209,7 @@ for my $wave (1 .. $waves)
 		$sql .= $shape->{sql};
 	}
 	srand;
+	$node->safe_psql('postgres', $_) for split /(?<=;) /, change_passes();
 	$node->safe_psql('postgres', $sql);
 	# Together, so that they are all at work when something happens.
 	$node->safe_psql('postgres', "SELECT bbm.resume(id) FROM bbm.migrations WHERE status = 'paused'");
@@ -208,7 +224,7 @@ cmp_ok($handled, '>', 10 * $shapes, 'a walk that handles nothing proves nothing'
 cmp_ok(scalar grep({ $columns{$_} } 1 .. 4), '==', 4, 'keys of one to four columns were among them') if $shapes >= 50;
 my $deeds = $node->safe_psql('postgres', 'SELECT what, times FROM deed ORDER BY what');
 note join ', ', "$rows rows", "$handled handled", "$crashes crashes", "$terminations terminations", map { s/\|/ /r } split /\n/, $deeds;
-unlike($deeds, qr/\|0$/m, 'rows came, changed and went meanwhile, and migrations were paused');
+unlike($deeds, qr/\|0$/m, 'rows came, changed and went meanwhile, migrations were paused, and windows walked in passes');
 
 $node->stop;
 done_testing();

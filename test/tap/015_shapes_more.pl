@@ -1,7 +1,8 @@
 # Tables of random structure: plain, partitioned in one or two levels, inherited; leaves with other orders of columns;
 # walked by unique keys, by the values of a column with duplicates and NULLs, or by ctid; with filters that let few, many or
 # no rows pass, by one to four workers. Meanwhile rows come, change and go, leaves are attached and detached,
-# migrations are paused, workers die. What is handled is counted for each row, and no command is idempotent.
+# migrations are paused, workers die, and the number of passes over a window changes. What is handled is counted for each
+# row, and no command is idempotent.
 #   SHAPES=300          how many
 #   SEED=n FIRST=m      the same ones again, from the m-th; what happens when is chance
 use strict;
@@ -55,7 +56,7 @@ CREATE TABLE log (shape int NOT NULL, rid bigint NOT NULL);
 CREATE INDEX ON log (shape, rid);
 CREATE SEQUENCE rid;
 CREATE TABLE deed (what text PRIMARY KEY, times bigint NOT NULL DEFAULT 0);
-INSERT INTO deed VALUES ('insert'), ('update'), ('delete'), ('pause'), ('detach'), ('attach'), ('alter'), ('retry');
+INSERT INTO deed VALUES ('insert'), ('update'), ('delete'), ('pause'), ('detach'), ('attach'), ('alter'), ('retry'), ('walk in passes');
 
 CREATE FUNCTION queue_shape(this int, sql text) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
@@ -366,7 +367,8 @@ sub disturb_until_done
 	return deadline_loop($stuck_after, sub {
 		if ($kills && chance(0.3)) { my $killed = kill_a_worker($node); $crashes += $killed; $kills -= $killed; }
 		if ($ends && chance(0.4)) { my $ended = end_a_worker($node); $terminations += $ended; $ends -= $ended; }
-		my $done = ask_server($node, <<'SQL');
+		my $passes = chance(0.3) ? change_passes() : '';
+		my $done = ask_server($node, $passes . <<'SQL');
 CALL disturb();
 SELECT 'together ' || max(n) FROM (SELECT count(*) AS n FROM bbm.workers GROUP BY migration_id) AS s;
 WITH paused AS (SELECT bbm.pause(id, immediate => random() < 0.5) FROM bbm.migrations WHERE status = 'active' AND random() < 0.1)
@@ -393,7 +395,7 @@ sub judge
 		++$stuck;
 		diag $_;
 	}
-	my $found = $node->safe_psql('postgres', <<'SQL');
+	my $found = $node->safe_psql('postgres', look_for_passes() . <<'SQL');
 CREATE FUNCTION pg_temp.tally(one public.shape, OUT rows bigint, OUT handled bigint, OUT lost bigint, OUT doubled bigint, OUT beyond bigint) LANGUAGE plpgsql AS $$
 DECLARE
 	more bigint;
@@ -443,6 +445,7 @@ for my $wave (1 .. $waves)
 	my $sql = '';
 	$sql .= random_shape(++$number) for 1 .. min($together, $shapes + $first - 1 - $number);
 	srand;
+	$node->safe_psql('postgres', $_) for split /(?<=;) /, change_passes();
 	$node->safe_psql('postgres', $sql);
 	# Together, so that they are all at work when something happens.
 	$node->safe_psql('postgres', "SELECT bbm.resume(id) FROM bbm.migrations WHERE status = 'paused'");
@@ -460,7 +463,7 @@ note join ', ', "$rows rows", "$handled handled", "$crashes crashes", "$terminat
 note join ', ', map { "$_ $made{$_}" } sort keys %made;
 if ($shapes >= 100)
 {
-	unlike($deeds =~ s/^retry.*//mr, qr/\|0$/m, 'rows came, changed and went meanwhile, and so did leaves; migrations were paused and altered');
+	unlike($deeds =~ s/^retry.*//mr, qr/\|0$/m, 'rows came, changed and went meanwhile, and so did leaves; migrations were paused and altered, and windows walked in passes');
 	cmp_ok(scalar keys %made, '==', 10, 'all structures, strategies and kinds of commands were among them');
 	cmp_ok($side_by_side, '>', 1, 'workers have shared a migration');
 }

@@ -11,7 +11,7 @@ use Exporter 'import';
 use List::Util qw(shuffle);
 
 our @EXPORT = qw(prepare_shapes seed_shape one_of chance unquoted random_column random_settings value_of column_names
-  ask_server kill_a_worker end_a_worker);
+  ask_server change_passes look_for_passes kill_a_worker end_a_worker);
 
 sub prepare_shapes
 {
@@ -121,6 +121,15 @@ sub ask_server
 	return $out if $rc == 0;
 	die $err if $rc == 3 && $err !~ /terminat|starting up|crash|recovery|closed|cannot (?:pause|resume)/;
 	return;
+}
+
+# SQL: windows from now on are walked in so many passes; those that are open keep theirs.
+sub change_passes { return sprintf 'ALTER SYSTEM SET bbm.passes = %d; SELECT pg_reload_conf();', one_of(0, 1, 2, 2, 4, 8, 16); }
+
+# SQL: were there passes at all? Notes it in table deed.
+sub look_for_passes
+{
+	return "UPDATE deed SET times = times + (SELECT count(*) FROM bbm.events WHERE event = 'walk' AND reason LIKE '%passes%') WHERE what = 'walk in passes';";
 }
 
 # The number of those that are dead

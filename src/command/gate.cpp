@@ -139,9 +139,10 @@ void keep_a_worker(Wait &wait, const store::Observed &observed) {
         pg::raise(Refusal{"55000",
                           pg::format("bbm was switched off while %s was finalized", label(*wait.migration).data()),
                           "It goes on when bbm is switched on again.", "See the setting bbm.enabled."});
-    if (observed.is_live)
+    const bool is_live = store::is_worked_on(observed.table_root);
+    if (is_live)
         wait.starts = 1;
-    if (has_ended && !observed.is_live && pg::now() - wait.worker_at > kBetweenStarts)
+    if (has_ended && !is_live && pg::now() - wait.worker_at > kBetweenStarts)
         start_worker(wait);
 }
 

@@ -72,8 +72,11 @@ pg::Statement pace_statement = {
     " batch_size_given = $8, workers = coalesce($9, workers), bounds_attempts = 0 WHERE id = $1"};
 pg::Statement batch_size_statement = {"UPDATE bbm.migration SET batch_size = $2 WHERE id = $1"};
 pg::Statement hold_statement = {"UPDATE bbm.migration SET on_hold_until = $2, hold_reason = $3 WHERE id = $1"};
+// The newest ones by the migration's index: why BETWEEN stands at samples_statement in jobs.cpp.
+#define BBM_NEWEST_FIRST " ORDER BY migration_id DESC, id DESC LIMIT "
 pg::Statement held_statement = {
-    "SELECT FROM (SELECT data, occurred_at FROM bbm.event WHERE migration_id = $1 ORDER BY id DESC LIMIT 20) AS newest"
+    "SELECT FROM (SELECT data, occurred_at FROM bbm.event WHERE migration_id BETWEEN $1 AND $1" BBM_NEWEST_FIRST
+    "20) AS newest"
     " WHERE data ->> 'indicator' = $2 AND occurred_at > pg_catalog.clock_timestamp() - $3 * interval '1 microsecond'"};
 pg::Statement bounds_statement = {"UPDATE bbm.migration SET bounds_attempts = $2 WHERE id = $1"};
 pg::Statement more_jobs_statement = {"UPDATE bbm.migration SET recent_jobs = recent_jobs + 1 WHERE id = $1"};
@@ -102,16 +105,16 @@ pg::Statement delete_statement = {"DELETE FROM bbm.migration WHERE id = $1"};
 pg::Statement last_failure_statement = {
     "SELECT sqlstate, message, detail, hint, context FROM ("
     "(SELECT sqlstate, message, detail, hint, context, occurred_at FROM bbm.job_transition"
-    " WHERE migration_id = $1 AND sqlstate IS NOT NULL ORDER BY id DESC LIMIT 1) UNION ALL"
+    " WHERE migration_id BETWEEN $1 AND $1 AND sqlstate IS NOT NULL" BBM_NEWEST_FIRST "1) UNION ALL"
     "(SELECT sqlstate, message, detail, NULL, NULL, occurred_at FROM bbm.event"
-    " WHERE migration_id = $1 AND sqlstate IS NOT NULL AND job_id IS NULL ORDER BY id DESC LIMIT 1)) AS either"
+    " WHERE migration_id BETWEEN $1 AND $1 AND sqlstate IS NOT NULL AND job_id IS NULL" BBM_NEWEST_FIRST "1)) AS either"
     " ORDER BY occurred_at DESC LIMIT 1",
     pg::Sees::latest};
 pg::Statement reason_statement = {"SELECT status_reason FROM bbm.migration WHERE id = $1", pg::Sees::latest};
 pg::Statement observe_statement = {
-    "SELECT status, EXISTS (SELECT FROM bbm.workers AS w JOIN bbm.migrations AS o ON o.id = w.migration_id"
-    " WHERE o.table_root = m.table_root AND o.is_current), progress::pg_catalog.float8,"
-    " (SELECT pg_catalog.max(e.id) FROM bbm.event AS e WHERE e.migration_id = m.id AND e.event = 'finalize')"
+    "SELECT status, table_root, progress::pg_catalog.float8,"
+    " (SELECT e.id FROM bbm.event AS e WHERE e.migration_id BETWEEN $1 AND $1 AND e.event = 'finalize'" BBM_NEWEST_FIRST
+    "1)"
     " FROM bbm.migrations AS m WHERE id = $1",
     pg::Sees::latest};
 
@@ -372,7 +375,7 @@ std::optional<Observed> observe(std::int64_t id, Arena arena) {
     std::optional<Observed> observed;
     pg::query(observe_statement, {pg::integer(id)}, [&](pg::Row row) {
         observed = Observed{parse_migration_status(row.text(1, arena)).value_or(MigrationStatus::paused),
-                            row.boolean(2),
+                            static_cast<std::uint32_t>(row.integer(2)),
                             {},
                             row.integer(4)};
         if (!row.is_null(3))

@@ -93,7 +93,7 @@ std::optional<Failure> last_failure(std::int64_t id, Arena arena);
 // What somebody who waits sees: what is committed now, whatever his own transaction's snapshot.
 struct Observed {
     MigrationStatus status;
-    bool is_live;                   // a process works on it, or on its table
+    std::uint32_t table_root;
     std::optional<double> progress; // [0, 1], or nothing where the key has no arithmetic
     std::int64_t last_finalize;     // the newest event that made it finalizing; 0 for none
 };

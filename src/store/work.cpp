@@ -60,6 +60,12 @@ pg::Statement blocked_statement = {"SELECT s.pid FROM pg_catalog.pg_stat_activit
                                    "worker' AND s.datid = $1::pg_catalog.oid"
                                    " AND $2::pg_catalog.int4 = ANY (pg_catalog.pg_blocking_pids(s.pid))"};
 
+// From the few that work to their tables, and not from the table to all that were ever on it.
+pg::Statement worked_on_statement = {
+    "SELECT FROM bbm.migration AS m WHERE m.id = ANY (ARRAY(SELECT j.migration_id " BBM_JOB_LOCKS
+    " AND j.status = 'running')) AND m.table_root = $2::pg_catalog.oid LIMIT 1",
+    pg::Sees::latest};
+
 // A running job counts as one that somebody works on: an orphan is found by the next claim.
 pg::Statement others_wait_statement = {
     "WITH busy AS MATERIALIZED (SELECT DISTINCT m.id, m.table_root FROM bbm.job AS j JOIN bbm.migration AS m"
@@ -105,6 +111,10 @@ Vector<Worker> &live_workers(Arena arena) {
                            row.boolean(5)});
     });
     return workers;
+}
+
+bool is_worked_on(std::uint32_t root) {
+    return pg::execute(worked_on_statement, {database(), pg::integer(root)}) > 0;
 }
 
 int worker_processes() {

@@ -20,6 +20,9 @@ struct Worker {
 };
 Vector<Worker> &live_workers(Arena arena);
 
+// Does a process work on a table with that root, whatever the transaction's snapshot?
+bool is_worked_on(std::uint32_t root);
+
 int worker_processes();  // of bbm, in all databases
 int scheduler_process(); // that holds this database's scheduler lock; 0 for none
 bool is_blocked_by_me(); // does any bbm worker here wait for a lock that this process holds?

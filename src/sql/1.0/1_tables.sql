@@ -200,6 +200,7 @@ CREATE TABLE bbm.event (
 );
 COMMENT ON TABLE bbm.event IS 'what happened to migrations; outlives them; job_id where an error of that job was the cause';
 CREATE INDEX event_of_migration ON bbm.event (migration_id, id);
+CREATE INDEX event_finalize ON bbm.event (migration_id, id) WHERE event = 'finalize'; -- who waits looks four times a second
 CREATE INDEX event_deleted_job ON bbm.event (job_id) WHERE event = 'delete' AND job_id IS NOT NULL;
 
 CREATE TABLE bbm.job_transition (

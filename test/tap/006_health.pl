@@ -63,7 +63,7 @@ sub reason_of
 sub on_hold
 {
 	my ($id, $reason, $what) = @_;
-	my $note = substr("hold: $reason", 0, 20);
+	my $note = length $reason < 15 ? "hold: $reason" : "hold:$reason";
 	return poll($node, 'postgres', "SELECT status || ', ' || note FROM bbm.status WHERE id = $id", "active, $note", $what);
 }
 

@@ -166,7 +166,8 @@ CREATE VIEW bbm.status WITH (security_barrier) AS
                      WHEN m.status IN ('failed', 'paused') THEN coalesce(m.status_reason, '')
                      WHEN m.status NOT IN ('active', 'finalizing') THEN ''
                      WHEN m.on_hold_until > now() THEN
-                          CASE WHEN m.hold_reason ~ '^[a-z_]+$' THEN 'hold: ' || m.hold_reason -- an indicator
+                          CASE WHEN m.hold_reason ~ '^[a-z_]+$' -- an indicator; the longest name leaves no room for a blank
+                               THEN 'hold:' || left(' ', 15 - length(m.hold_reason)) || m.hold_reason
                                WHEN m.on_hold_until < now() + interval '1 day' THEN 'held until ' || to_char(m.on_hold_until, 'HH24:MI:SS')
                                ELSE 'held until ' || to_char(m.on_hold_until, 'DD Mon') END
                      WHEN w.workers > 0 THEN w.workers || CASE WHEN w.workers < m.workers THEN ' of ' || m.workers ELSE '' END
@@ -180,7 +181,8 @@ CREATE VIEW bbm.status WITH (security_barrier) AS
     FROM bbm.migrations AS m
     JOIN bbm.progress AS g ON g.id = m.id
     CROSS JOIN LATERAL (SELECT extract(epoch FROM g.eta_low + g.eta_high) / 2 * interval '1 second' AS middle) AS e
-    CROSS JOIN LATERAL (SELECT coalesce((SELECT c.oid::regclass::text FROM pg_catalog.pg_class AS c WHERE c.oid = m.table_oid AND m.is_home), m.table_name) AS name) AS t
+    -- OFFSET, or each place that uses the name looks it up again, and is planned as so dear that a long list is compiled.
+    CROSS JOIN LATERAL (SELECT coalesce((SELECT c.oid::regclass::text FROM pg_catalog.pg_class AS c WHERE c.oid = m.table_oid AND m.is_home), m.table_name) AS name OFFSET 0) AS t
     LEFT JOIN busy AS w ON w.migration_id = m.id
     CROSS JOIN LATERAL (SELECT min(o.migration_id) AS blocker FROM busy AS o WHERE o.table_root = m.table_root AND o.migration_id <> m.id) AS b
     CROSS JOIN (SELECT count(*) AS running FROM busy) AS r

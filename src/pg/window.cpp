@@ -9,6 +9,8 @@ extern "C" {
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/nbtree.h"
+#include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "executor/tuptable.h"
 #include "tcop/dest.h"
@@ -16,6 +18,7 @@ extern "C" {
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
+#include "utils/typcache.h"
 }
 
 namespace bbm::pg {
@@ -36,6 +39,8 @@ struct Row {
 struct KeyForm {
     std::int16_t length;
     bool is_by_value;
+    bool equals_by_bytes; // equal values have the same bytes
+    Oid hash_function;    // for those that have not; InvalidOid: nothing to tell them apart by
 };
 
 // Arrays of the server's, since they grow while the server reads.
@@ -76,8 +81,18 @@ std::uint64_t add_bytes(std::uint64_t hash, const void *bytes, std::size_t lengt
     return key_hash(hash, {static_cast<const std::byte *>(bytes), length});
 }
 
-// By the bytes, whatever the type takes for equal: a row has one key, and its bytes do not change by themselves.
-std::uint64_t add_value(std::uint64_t hash, const KeyForm &form, Datum value) {
+std::uint64_t add_hash(std::uint64_t hash, std::uint64_t other) { return add_bytes(hash, &other, sizeof other); }
+
+std::uint64_t hash_by_type(const KeyForm &form, Oid collation, Datum value) {
+    return DatumGetUInt64(OidFunctionCall2Coll(form.hash_function, collation, value, UInt64GetDatum(0)));
+}
+
+// A row keeps its pass as long as its key is the same one, by the order of the walk: 1.0 may become 1.00 in between.
+std::uint64_t add_value(std::uint64_t hash, const KeyForm &form, Oid collation, Datum value) {
+    if (!form.equals_by_bytes && form.hash_function == InvalidOid)
+        return hash; // the other columns of the key are left, or all rows are in one pass
+    if (!form.equals_by_bytes)
+        return add_hash(hash, hash_by_type(form, collation, value));
     if (form.is_by_value)
         return key_hash_integer(hash, value);
     if (form.length != -1)
@@ -95,7 +110,7 @@ std::uint64_t hash_of_place(ItemPointer place) {
 std::uint64_t hash_of_key(const Datum *key) {
     std::uint64_t hash = 0;
     for (std::size_t i = 0; i < window.column_count; ++i)
-        hash = add_value(hash, window.forms[i], key[i]);
+        hash = add_value(hash, window.forms[i], window.columns[i].collation, key[i]);
     return hash;
 }
 
@@ -130,6 +145,22 @@ void ignore_end(DestReceiver *) {}
 
 DestReceiver receiver = {take_row, ignore_start, ignore_end, ignore_end, DestNone};
 
+// As the index sees it. What fills up character(n) belongs to the column's type, which may change.
+bool equals_by_bytes(const KeyColumn &column) {
+    const Oid procedure = get_opfamily_proc(column.family, column.compared_as, column.compared_as, BTEQUALIMAGE_PROC);
+    return OidIsValid(procedure) && column.compared_as != BPCHAROID &&
+           DatumGetBool(OidFunctionCall1Coll(procedure, column.collation, ObjectIdGetDatum(column.compared_as)));
+}
+
+KeyForm form_of(const KeyColumn &column) {
+    KeyForm form = {};
+    get_typlenbyval(column.type, &form.length, &form.is_by_value);
+    form.equals_by_bytes = equals_by_bytes(column);
+    if (!form.equals_by_bytes)
+        form.hash_function = lookup_type_cache(column.type, TYPECACHE_HASH_EXTENDED_PROC)->hash_extended_proc;
+    return form;
+}
+
 void prepare_window(const KeyQueries &queries, int passes) {
     if (window.room.context == nullptr)
         window.room = make_context("bbm window");
@@ -140,7 +171,7 @@ void prepare_window(const KeyQueries &queries, int passes) {
     window.is_by_place = queries.walk == Walk::blocks;
     window.passes = passes;
     for (std::size_t i = 0; i < window.column_count; ++i)
-        get_typlenbyval(window.columns[i].type, &window.forms[i].length, &window.forms[i].is_by_value);
+        window.forms[i] = form_of(window.columns[i]);
 }
 
 // Does the row come behind the key, in the order of the walk?

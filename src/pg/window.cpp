@@ -26,6 +26,8 @@ namespace bbm::pg {
 namespace {
 
 constexpr std::size_t kFirstRows = 1024;
+// A key may be as long as a third of a page; all others are done with before this.
+constexpr std::size_t kMostKeyBytes = 8 << 20;
 // The query's columns: where the row is, the transaction that put it there, and its key.
 constexpr int kPlaceColumn = 0, kXminColumn = 1, kFirstKeyColumn = 2;
 
@@ -54,6 +56,8 @@ struct Window {
     Datum *keys; // column_count for each row
     std::size_t count;
     std::size_t capacity;
+    std::size_t key_bytes; // of keys that are no plain numbers
+    std::size_t most_key_bytes;
     bool descends[kMostKeyColumns];
     bool is_by_place; // the key is a row's place, which changes with every version
     bool is_open;
@@ -118,11 +122,13 @@ std::uint64_t hash_of_key(const Datum *key) {
 Datum keep(const KeyForm &form, Datum value) {
     if (form.is_by_value)
         return value;
-    return form.length == -1 ? PointerGetDatum(PG_DETOAST_DATUM_COPY(value))
-                             : datumCopy(value, form.is_by_value, form.length);
+    const Datum kept = form.length == -1 ? PointerGetDatum(PG_DETOAST_DATUM_COPY(value))
+                                         : datumCopy(value, form.is_by_value, form.length);
+    window.key_bytes += datumGetSize(kept, form.is_by_value, form.length);
+    return kept;
 }
 
-// Called by the server for each row.
+// Called by the server for each row. False: no more of them.
 bool take_row(TupleTableSlot *slot, DestReceiver *) {
     slot_getallattrs(slot);
     make_space();
@@ -137,7 +143,7 @@ bool take_row(TupleTableSlot *slot, DestReceiver *) {
     window.rows[window.count++] = {ItemPointerGetBlockNumberNoCheck(place), xmin,
                                    ItemPointerGetOffsetNumberNoCheck(place),
                                    static_cast<std::uint8_t>(pass_of(hash, window.passes))};
-    return true;
+    return window.key_bytes < window.most_key_bytes;
 }
 
 void ignore_start(DestReceiver *, int, TupleDesc) {}
@@ -216,21 +222,30 @@ bool has_more(int pass, std::size_t at) {
     return std::any_of(window.rows + at, window.rows + window.count, [&](const Row &row) { return row.pass == pass; });
 }
 
-} // namespace
-
-int open_window(const KeyQueries &queries, Range range, int passes) {
+void read(const KeyQueries &queries, Range range, int passes, std::size_t most_key_bytes) {
     prepare_window(queries, passes);
+    window.most_key_bytes = most_key_bytes;
     read_window(queries, range, &receiver);
     window.is_open = true;
-    return static_cast<int>(window.count);
 }
+
+} // namespace
+
+OpenedWindow open_window(const KeyQueries &queries, Range range, int passes, Arena arena) {
+    read(queries, range, passes, kMostKeyBytes);
+    const bool is_cut = window.key_bytes >= kMostKeyBytes;
+    return {static_cast<int>(window.count),
+            is_cut ? key_of_window_row(static_cast<std::uint32_t>(window.count - 1), arena) : range.max};
+}
+
+void reopen_window(const KeyQueries &queries, Range range, int passes) { read(queries, range, passes, SIZE_MAX); }
 
 void close_window() {
     if (window.room.context != nullptr)
         window.room.reset();
     window.rows = nullptr;
     window.keys = nullptr;
-    window.count = window.capacity = 0;
+    window.count = window.capacity = window.key_bytes = 0;
     window.is_open = false;
 }
 

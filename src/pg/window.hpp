@@ -7,8 +7,14 @@
 
 namespace bbm::pg {
 
-// Reads the window anew, in place of the last one; its rows.
-int open_window(const KeyQueries &queries, Range range, int passes);
+struct OpenedWindow {
+    int rows;
+    Key max; // where it ends: before the range does if its keys are long
+};
+// Reads the window anew, in place of the last one.
+OpenedWindow open_window(const KeyQueries &queries, Range range, int passes, Arena arena);
+// The same one once more, with the rows that are there now.
+void reopen_window(const KeyQueries &queries, Range range, int passes);
 void close_window();
 bool is_window_open();
 

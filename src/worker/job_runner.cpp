@@ -110,7 +110,9 @@ JobEnd run_job(const Session &session, Migration &migration, const Part &part, c
     pg::close_window();                        // of another job
     if (session.cancel == pg::Cancel::ignored) // a client's session shows the CALL
         pg::show_activity(migration.statement);
+    pg::close_window(); // of another job, which ended in an error
     const JobEnd end = walk_job(run, failure, tried);
+    pg::close_window();
     switch (end.kind) {
     case JobEnd::Kind::done:
         succeed(run);

@@ -112,10 +112,10 @@ bool open_next_window(JobRun &run, Job &moved, Arena arena) {
     if (!next)
         return false;
     const NextWindow way = next_window(course_of_aim(), strides);
-    const int rows = pg::open_window(keys_of_aim(), next->range, way.passes);
-    moved.at.window = {next->range.max, way.passes, 0, {}};
+    const pg::OpenedWindow opened = pg::open_window(keys_of_aim(), next->range, way.passes, arena);
+    moved.at.window = {opened.max, way.passes, 0, {}};
     run.window = {};
-    run.slice_keys = rows / (way.passes * way.slices) + 1;
+    run.slice_keys = opened.rows / (way.passes * way.slices) + 1;
     return true;
 }
 
@@ -123,7 +123,7 @@ bool open_next_window(JobRun &run, Job &moved, Arena arena) {
 bool reopen_window(const Job &job, Arena arena) {
     const auto first = pg::find_next_range(keys_of_aim(), lower_bound(job), job.at.window.max, 1, arena);
     if (first)
-        pg::open_window(keys_of_aim(), {first->range.min, job.at.window.max}, job.at.window.passes);
+        pg::reopen_window(keys_of_aim(), {first->range.min, job.at.window.max}, job.at.window.passes);
     return first.has_value();
 }
 

@@ -58,11 +58,11 @@ bool counts_filtered_rows(const Migration &migration) {
     return (migration.pace.batch_size_given || migration.pace.job_interval > 0) && !migration.scope_to.empty();
 }
 
-int share_of_batch(int batch_size, const Migration &migration, std::int64_t rows) {
+int share_of_batch(int batch_size, const Migration &migration, std::int64_t rows, int window_keys) {
     if (migration.workers <= 1 || migration.pace.batch_size_given)
         return batch_size;
     const std::int64_t share = rows < 0 ? kUnknownShare : rows / (migration.workers * kSharesOfAWorker);
-    return static_cast<int>(std::min<std::int64_t>(batch_size, std::max(share, kSmallestShare)));
+    return static_cast<int>(std::min<std::int64_t>(batch_size, std::max<std::int64_t>({share, kSmallestShare, window_keys})));
 }
 
 int within_cap(int keys, const Pace &pace) { return std::min(keys, cap(pace)); }

@@ -29,9 +29,9 @@ SubBatchSize next_sub_batch_size(SubBatchSize current, SubBatchSample sample, co
 // chooses, the filter is asked once for each row: by the command.
 bool counts_filtered_rows(const Migration &migration);
 
-// The keys of the next job: fewer than the batch size where several workers are to share a part of so many rows (negative:
+// The keys of the next job, a window at the least: fewer than the batch size where several workers are to share a part of so many rows (negative:
 // nobody knows), so that none of them is left with all of the rest. A size that a person chose stays.
-int share_of_batch(int batch_size, const Migration &migration, std::int64_t rows);
+int share_of_batch(int batch_size, const Migration &migration, std::int64_t rows, int window_keys = 0);
 
 // The size within what the user allows now: he may have lowered it meanwhile.
 int within_cap(int keys, const Pace &pace);

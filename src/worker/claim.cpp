@@ -279,8 +279,8 @@ Claim claim_new_job(const ClaimRequest &request, const OpenJobs &open, Arena are
                        !request.session.skips_delays;
     if (const auto obstacle = aim(migration, *part))
         return *obstacle;
-    const int share = share_of_batch(search_for_bounds(migration).batch_size, migration, part->total_rows);
-    const int batch_size = migration.pace.batch_size_given ? share : std::max(share, strides_of_aim().window_keys);
+    const int batch_size = share_of_batch(search_for_bounds(migration).batch_size, migration, part->total_rows,
+                                          strides_of_aim().window_keys);
     const auto found = next_range(request, *part, batch_size, arena);
     if (!found) {
         store::mark_cut(part->id);

@@ -221,6 +221,14 @@ TEST(share_of_batch, leaves_work_for_every_worker) {
     }
 }
 
+TEST(share_of_batch, is_a_window_at_the_least) {
+    Migration migration;
+    migration.workers = 2;
+    EXPECT_EQ(share_of_batch(500'000, migration, 100'000, 8192), 8192);
+    EXPECT_EQ(share_of_batch(500'000, migration, 800'000, 8192), 25'000);
+    EXPECT_EQ(share_of_batch(1000, migration, 800'000, 8192), 1000); // and never more than the batch
+}
+
 TEST(within_cap, follows_a_cap_that_was_lowered) {
     EXPECT_EQ(within_cap(1000, capped(100)), 100);
     EXPECT_EQ(within_cap(50, capped(100)), 50);

@@ -163,6 +163,26 @@ SELECT bbm.resume(:id);
 CALL bbm.run();
 SELECT status, status_reason FROM bbm.migrations WHERE id = :id;
 
+-- A trigger that fires once a statement came since: which table's would it be?
+CREATE TABLE grows (id int PRIMARY KEY, n int NOT NULL DEFAULT 0) PARTITION BY RANGE (id);
+CREATE TABLE grows_1 PARTITION OF grows FOR VALUES FROM (1) TO (100);
+INSERT INTO grows SELECT g FROM generate_series(1, 99) AS g;
+SELECT bbm.queue('grows', 'grows', command => 'UPDATE grows SET n = n + 1', start => false) AS id \gset
+CREATE TABLE grows_2 PARTITION OF grows FOR VALUES FROM (100) TO (200);
+INSERT INTO grows SELECT g FROM generate_series(100, 199) AS g;
+TRUNCATE fired;
+CREATE TRIGGER fire AFTER UPDATE ON grows FOR EACH STATEMENT EXECUTE FUNCTION fire();
+SELECT bbm.resume(:id);
+CALL bbm.run(:id);
+SELECT status, status_reason FROM bbm.migrations WHERE id = :id;
+SELECT detail FROM bbm.events WHERE migration_id = :id AND sqlstate IS NOT NULL;
+SELECT n, count(*) FROM grows GROUP BY n ORDER BY n;
+ALTER TABLE grows DISABLE TRIGGER fire;
+SELECT bbm.retry(:id);
+CALL bbm.run(:id);
+SELECT n, count(*) FROM grows GROUP BY n;
+SELECT count(*) FROM fired;
+
 -- Nothing in it.
 CREATE TABLE empty_one (id int PRIMARY KEY) PARTITION BY RANGE (id);
 SELECT bbm.queue('empty', 'empty_one', 'id', command => 'DELETE FROM empty_one') AS id \gset

@@ -192,6 +192,15 @@ bool rows_may_have_moved(const Vector<Part> &known, const Vector<std::uint32_t> 
                                  id, id)});
 }
 
+// A statement trigger came with it or after the others: it would fire for the leaf, or not fire for the table.
+[[noreturn]] void refuse_to_walk(const Migration &migration, const Part &leaf) {
+    const auto id = static_cast<long long>(migration.id);
+    pg::raise(Refusal{"0A000",
+                      pg::format("%s cannot be walked as the leaves before it were", leaf.table_name.data()),
+                      "A trigger that fires once a statement is not that of the table which the command names.",
+                      pg::format("Disable the trigger, then run: SELECT bbm.retry(%lld);", id)});
+}
+
 // Up to the last block that any table may have: rows may move behind the end while it is swept.
 Range whole_of_any_table() {
     const auto ends = pg::make_array<Text>(pg::current_arena(), 2);
@@ -243,6 +252,8 @@ bool add_new_leaves(const Migration &migration) {
     // What was allowed for the leaves that there were may not be for these.
     Migration now = migration;
     const CommandFacts facts = choose_walk(now, key_of(fresh.front()));
+    if (!now.walks_leaves)
+        refuse_to_walk(migration, fresh.front());
     if (!facts.is_repeatable && !migration.accepts_leaves && rows_may_have_moved(known, leaves))
         for (const Part &part : fresh)
             if (part.range)

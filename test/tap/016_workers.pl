@@ -155,13 +155,29 @@ SQL
 	all_once('greedy', 100_000, 'a greedy migration');
 }
 
-# Little to do: nobody is started for nothing, again and again.
+# Little to do: nobody is started for nothing, again and again. The server says each start.
 {
+	$node->safe_psql('postgres', 'ALTER SYSTEM SET log_min_messages = debug1');
+	$node->reload;
+	poll($node, 'postgres', 'SHOW log_min_messages', 'debug1', 'the log tells more');
 	add_counted_table($node, 'postgres', 'small', 50);
+	hold_rows($node, 'postgres', 'small', 25);
+	my $offset = log_size($node);
 	my $id = queue_add_one($node, 'postgres', 'small', 'workers => 4');
-	status_is($id, 'finished', 'a small table needs one of four');
+	wait_holding($node, 'postgres', 1, 'a small table needs one of four');
+	no_process_but($node, 'bbm launcher,bbm scheduler,bbm worker', 'the others leave');
+	$node->safe_psql('postgres', "SELECT bbm.alter($id, priority => $_)") for 1 .. 5;
+	no_process_but($node, 'bbm launcher,bbm scheduler,bbm worker', 'and do not come back at each look');
+	release_rows($node, 'postgres', 'small');
+	$node->safe_psql('postgres', "SELECT bbm.pause($id, immediate => true)");
+	poll($node, 'postgres', 'SELECT count(*) FROM bbm.workers', '0', 'it stops');
+	$node->safe_psql('postgres', "SELECT bbm.resume($id)");
+	status_is($id, 'finished', 'and goes on to its end');
 	all_once('small', 50, 'a small table');
+	no_process_but($node, 'bbm launcher', 'nobody stays');
+	my $starts = count_matches(log_since($node, $offset), qr/starting background worker process "bbm worker/);
+	note "a small table: $starts starts";
+	cmp_ok($starts, '<=', 3, 'both places are tried once, and one again after the pause');
+	cmp_ok($starts, '>=', 2, 'which the log shows');
 }
-
-no_process_but($node, 'bbm launcher', 'nobody stays');
 done_testing();

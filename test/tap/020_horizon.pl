@@ -66,6 +66,46 @@ sub wait_until_old
 	close_session($session);
 	free('nobody again');
 }
+
+# ---- What is measured decides: with an old snapshot about, passes gain nothing, and end for a while.
+$node->safe_psql('postgres', <<'SQL');
+CREATE TABLE free (id bigint PRIMARY KEY, n int NOT NULL DEFAULT 0, filler text DEFAULT repeat('x', 60)) WITH (autovacuum_enabled = off);
+INSERT INTO free SELECT i FROM generate_series(1, 100000) AS i;
+CREATE TABLE held (LIKE free INCLUDING ALL) WITH (autovacuum_enabled = off);
+INSERT INTO held TABLE free;
+ANALYZE free, held;
+SQL
+
+# Migrates the table; what its events say about the walk.
+sub migrate
+{
+	my ($table) = @_;
+	$node->safe_psql('postgres', "SELECT bbm.queue('$table', '$table', command => 'UPDATE $table SET n = n + 1'); CALL bbm.run('$table')");
+	is($node->safe_psql('postgres', "SELECT n, count(*) FROM $table GROUP BY n"), '1|100000', "$table: every row once");
+	return $node->safe_psql('postgres', "SELECT reason FROM bbm.events WHERE job_class_name = '$table' AND event = 'walk' ORDER BY id");
+}
+
+# The part of its updates that stayed in their page; counters come a moment later.
+sub hot_share
+{
+	my ($table) = @_;
+	poll($node, 'postgres', "SELECT n_tup_upd FROM pg_stat_user_tables WHERE relname = '$table'", '100000', "$table: updates are counted");
+	return $node->safe_psql('postgres', "SELECT round(n_tup_hot_upd::numeric / n_tup_upd, 2) FROM pg_stat_user_tables WHERE relname = '$table'");
+}
+
+{
+	like(migrate('free'), qr/\Apublic\.free is walked in 8 passes over windows of \d+ keys: no index uses a written column\z/, 'free: in passes from end to end');
+	cmp_ok(hot_share('free'), '>', 0.7, 'free: most updates stay in their page');
+	cmp_ok($node->safe_psql('postgres', "SELECT pg_relation_size('free')::numeric / pg_relation_size('held')"), '<', 1.3, 'free: the table hardly grows');
+
+	my $session = open_session($node, 'postgres');
+	ask($session, 'BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1;');
+	wait_until_old();
+	like(migrate('held'), qr/public\.held is walked plainly for a while: only \d+ % of the updates are HOT: old snapshots hold back pruning \(a transaction is open since /,
+		'held: passes end, and it is said why');
+	cmp_ok(hot_share('held'), '<', 0.3, 'held: there was no room in the pages');
+	close_session($session);
+}
 {
 	$node->safe_psql('postgres', q{BEGIN; CREATE TABLE half (); PREPARE TRANSACTION 'half'});
 	held_by('a transaction is prepared since', 'a prepared transaction');

@@ -84,7 +84,7 @@ void prepare_key_queries(KeyQueries &queries, Text table, const TableKey &key, T
                    [](const WalkColumn &column) { return column.is_descending; });
     const KeyWalk walk = walk_of(table, key, scope);
     SPI_connect();
-    if (key.walk == Walk::keys || key.walk == Walk::blocks)
+    if (scope.empty() && (key.walk == Walk::keys || key.walk == Walk::blocks)) // windows have all rows
         queries.window = prepare(window_query(walk, current_arena()), key.columns, Steps::all);
     if (is_by_blocks(key.walk)) {
         SPI_finish();

@@ -54,6 +54,11 @@ SubBatchSize next_sub_batch_size(SubBatchSize current, SubBatchSample sample, co
     return {clamped(wanted, floor_of(pace), cap(pace)), smoothed};
 }
 
+int after_empty_range(int keys, Micros work, Micros left, const Pace &pace) {
+    const bool fits = static_cast<double>(work) * kLargestGrowth <= static_cast<double>(left);
+    return fits ? clamped(kLargestGrowth * keys, 1, cap(pace)) : keys;
+}
+
 bool counts_filtered_rows(const Migration &migration) {
     return (migration.pace.batch_size_given || migration.pace.job_interval > 0) && !migration.scope_to.empty();
 }

@@ -25,6 +25,10 @@ int first_sub_batch_size(const Pace &pace, Micros target);
 // and never above the size that the user gave.
 SubBatchSize next_sub_batch_size(SubBatchSize current, SubBatchSample sample, const Pace &pace, Micros target);
 
+// The range behind one in which no row was changed, in the same transaction: it has locked nothing, so what comes may be
+// twice as many keys, if they take no longer than what is `left` of the time.
+int after_empty_range(int keys, Micros work, Micros left, const Pace &pace);
+
 // Does a batch count only rows that the filter lets pass? As documented, where somebody chose its size; where bbm
 // chooses, the filter is asked once for each row: by the command.
 bool counts_filtered_rows(const Migration &migration);

@@ -2,6 +2,7 @@
 
 #include "pg/block_range.hpp"
 #include "pg/catalog.hpp"
+#include "pg/index_jump.hpp"
 #include "pg/key_value.hpp"
 #include "pg/report.hpp"
 
@@ -24,6 +25,9 @@ namespace {
 
 // Lower bound, upper bound, number of keys minus one.
 constexpr std::size_t kMostParameters = 2 * kMostKeyColumns + 1;
+
+// Of fewer keys the exact end costs nothing.
+constexpr int kFewestToJump = 2000;
 
 // The only good plan walks the index and stops; no estimate may talk the planner into another one. Foreign servers are asked
 // for one arm of a range after the other.
@@ -65,6 +69,18 @@ std::optional<Range> read_keys(std::span<const KeyColumn> key, Arena arena) {
                  key_of_row(key, row, description, 1 + static_cast<int>(key.size()), arena)};
 }
 
+bool sorts_before(const KeyQueries &queries, Key a, Key b) {
+    Value left[kMostKeyColumns], right[kMostKeyColumns];
+    key_values(queries.key(), a, left);
+    key_values(queries.key(), b, right);
+    for (std::size_t i = 0; i < queries.column_count; ++i) {
+        const int order = compare(queries.columns[i], left[i], right[i]);
+        if (order != 0)
+            return (order < 0) != queries.descends[i];
+    }
+    return false;
+}
+
 bool is_by_blocks(Walk walk) { return walk == Walk::blocks || walk == Walk::sweep; }
 
 void check_code(int code) {
@@ -80,6 +96,7 @@ void prepare_key_queries(KeyQueries &queries, Text table, const TableKey &key, T
     queries.column_count = key.columns.size();
     queries.table = key.table;
     queries.walk = key.walk;
+    queries.is_filtered = !scope.empty();
     std::transform(key.walk_columns.begin(), key.walk_columns.end(), queries.descends,
                    [](const WalkColumn &column) { return column.is_descending; });
     const KeyWalk walk = walk_of(table, key, scope);
@@ -126,6 +143,25 @@ std::optional<NextRange> find_next_range(const KeyQueries &queries, Lower lower,
         return std::nullopt;
     const bool is_full = !found->max.empty();
     return NextRange{{found->min, is_full ? found->max : upper}, is_full, !is_full || same_key(found->max, upper)};
+}
+
+std::optional<NextRange> find_about_next_range(const KeyQueries &queries, Lower lower, Key upper, int keys,
+                                               Arena arena) {
+    using Landing = IndexJump::Landing;
+    if (queries.walk != Walk::keys || queries.is_filtered || keys < kFewestToJump)
+        return find_next_range(queries, lower, upper, keys, arena);
+    const auto first = find_next_range(queries, lower, upper, 1, arena);
+    if (!first || first->is_last)
+        return first;
+    const Key min = first->range.min;
+    PushActiveSnapshot(GetLatestSnapshot());
+    const IndexJump end = jump(queries.table, queries.key(), queries.descends, min, keys, arena);
+    PopActiveSnapshot();
+    if (end.landing == Landing::behind_all || (end.landing == Landing::on_key && !sorts_before(queries, end.key, upper)))
+        return NextRange{{min, upper}, false, true};
+    if (end.landing == Landing::on_key && sorts_before(queries, min, end.key))
+        return NextRange{{min, end.key}, true, false};
+    return find_next_range(queries, lower, upper, keys, arena);
 }
 
 void read_window(const KeyQueries &queries, Range range, void *receiver) {

@@ -20,6 +20,7 @@ struct KeyQueries {
     std::size_t column_count = 0;
     std::uint32_t table = 0;
     Walk walk = Walk::keys;
+    bool is_filtered = false;
 
     std::span<const KeyColumn> key() const { return {columns, column_count}; }
 };
@@ -44,6 +45,11 @@ std::optional<NextRange> find_next_range(const KeyQueries &queries, Lower lower,
 
 // Place, xmin and key of each row in the range go to the receiver (a DestReceiver).
 void read_window(const KeyQueries &queries, Range range, void *receiver);
+
+// The same for about as many keys: where there are many they are not read, and a range without its end's row is one, too.
+// For sizes that no person chose.
+std::optional<NextRange> find_about_next_range(const KeyQueries &queries, Lower lower, Key upper, int keys,
+                                               Arena arena);
 
 // The smallest and the greatest key of a table, the first and the last block that it has now, or nothing if it is empty: of what is committed now, at any isolation
 // level, since a bound that is too small would leave rows out.

@@ -211,9 +211,11 @@ std::optional<pg::NextRange> range_by_function(const Migration &migration, const
 
 std::optional<pg::NextRange> next_range(const ClaimRequest &request, const Part &part, int keys, Arena arena) {
     const Looking looking(request);
+    const Pace &pace = request.migration.pace;
+    const auto find = pace.batch_size_given || pace.job_interval > 0 ? pg::find_next_range : pg::find_about_next_range;
     const auto found = pg::names_function(request.migration.batching_strategy)
                            ? range_by_function(request.migration, part, keys, arena)
-                           : pg::find_next_range(bounds_of_aim(), behind_frontier(part), part.range->max, keys, arena);
+                           : find(bounds_of_aim(), behind_frontier(part), part.range->max, keys, arena);
     looking.stop();
     return found;
 }

@@ -89,17 +89,22 @@ Micros most_work(const JobRun &run) { return run.bisection.is_active() ? 0 : pg:
 // Ranges up to the first one with a row in it: an empty one costs no transaction of its own.
 SubBatch walk_ranges(JobRun &run, Job &moved, Tried &tried, Arena arena) {
     SubBatch result = {.result = SubBatch::Result::done};
-    const int keys = keys_of_step(run);
+    int keys = keys_of_step(run);
+    const bool is_exact = run.pace.sub_batch_size > 0 || run.bisection.is_active();
+    const auto find = is_exact ? pg::find_next_range : pg::find_about_next_range;
     do {
-        const auto next = pg::find_next_range(keys_of_aim(), lower_bound(moved), moved.range.max, keys, arena);
+        const auto next = find(keys_of_aim(), lower_bound(moved), moved.range.max, keys, arena);
         if (!next)
             return result;
         tried = {next->range, tried.keys + keys, tried.ranges + 1, moved.at};
-        add(result.step, run_timed(run, [&] { return pg::run_command(next->range); }));
+        const Counters step = run_timed(run, [&] { return pg::run_command(next->range); });
+        add(result.step, step);
         moved.at.cursor = next->range.max;
         result.result = SubBatch::Result::stepped;
         result.keys = next->is_full ? result.keys + keys : 0;
         result.is_last = next->is_last;
+        if (step.rows_affected == 0 && !run.bisection.is_active())
+            run.size.keys = keys = after_empty_range(keys, step.work, most_work(run) - result.step.work, run.pace);
     } while (result.step.rows_affected == 0 && !result.is_last && result.step.work < most_work(run));
     return result;
 }

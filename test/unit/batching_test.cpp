@@ -57,6 +57,26 @@ TEST(first_sub_batch, a_size_of_the_users_is_tried_unless_it_is_huge) {
         EXPECT_EQ(first_sub_batch_size(capped(one.cap), kTarget), one.expected) << "cap " << one.cap;
 }
 
+TEST(next_sub_batch, empty_ranges_grow_as_long_as_there_is_time) {
+    EXPECT_EQ(after_empty_range(100, 50, 20'000, {}), 200);
+    EXPECT_EQ(after_empty_range(100, 10'000, 20'000, {}), 200) << "it takes what is left";
+    EXPECT_EQ(after_empty_range(100, 10'001, 20'000, {}), 100) << "it would take longer";
+    EXPECT_EQ(after_empty_range(100, 0, 0, {}), 200) << "too quick to be measured";
+    EXPECT_EQ(after_empty_range(100, 1, 0, {}), 100);
+    EXPECT_EQ(after_empty_range(100, 50, 20'000, capped(150)), 150) << "a person's size is a cap";
+    EXPECT_EQ(after_empty_range(3, 50, 20'000, capped(3)), 3);
+    EXPECT_EQ(after_empty_range(kMostKeys, 1, 20'000, {}), kMostKeys);
+
+    int keys = 100, ranges = 0;
+    for (Micros spent = 0; spent < kTarget; ++ranges) {
+        const Micros work = keys / 10; // a tenth of a microsecond a key
+        spent += work;
+        keys = after_empty_range(keys, work, kTarget - spent, {});
+    }
+    EXPECT_GT(keys, 50'000) << "one transaction finds the size";
+    EXPECT_LT(ranges, 16);
+}
+
 TEST(next_sub_batch, one_step) {
     const struct {
         const char *what;

@@ -75,4 +75,14 @@ SELECT count(*) > 500 AS came_meanwhile, min(n), max(n) FROM uuids WHERE n >= 10
 SELECT bbm.queue('given', 'numbers', command => 'UPDATE numbers SET n = n + 1', batch_size => 7000, sub_batch_size => 3500) AS id \gset
 CALL bbm.run();
 SELECT min_cursor, max_cursor, rows_affected, sub_batches FROM bbm.jobs WHERE migration_id = :id ORDER BY id;
+
+-- Few rows of those that are looked at are changed: no passes, and back to them where many are.
+SET bbm.passes = 0;
+CREATE TABLE sparse (id int PRIMARY KEY, n int NOT NULL DEFAULT 0);
+INSERT INTO sparse SELECT g FROM generate_series(1, 150000) AS g;
+ANALYZE sparse;
+SELECT bbm.queue('sparse', 'sparse', command => 'UPDATE sparse SET n = n + 1 WHERE id % 200 = 0 OR id > 100000') AS id \gset
+CALL bbm.run(:id);
+SELECT walked('sparse');
+SELECT regexp_replace(reason, '\d+ (passes|keys)', '.. \1', 'g') AS reason FROM bbm.events WHERE migration_id = :id AND event = 'walk' ORDER BY id;
 DROP SCHEMA jumps CASCADE;

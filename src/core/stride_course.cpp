@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 namespace bbm {
 
@@ -25,6 +26,11 @@ constexpr double kWorthIt = 0.03; // what twice the transactions have to gain
 constexpr int kMostSlices = 8;
 constexpr int kSteadyWindows = 32;        // then half of them are tried, or twice as many again
 constexpr std::int64_t kFewestRows = 256; // fewer tell nothing
+
+// With fewer changed rows than that among those that are looked at, a page has hardly two of them, and one has nothing to
+// make room for; each pass would look at the page nevertheless. The way back is longer, so that nothing goes to and fro.
+constexpr int kSparse = 16;
+constexpr int kDense = 8;
 
 // The first pass finds no room.
 double allowed_share(int passes) { return static_cast<double>(passes - 1) / passes; }
@@ -91,7 +97,16 @@ bool is_short(const Strides &strides, const WindowSample &sample) {
     return is_telling(strides, sample) && hot_share(sample) < least_usual_share(strides.passes);
 }
 
+void note_range(StrideCourse &course, std::int64_t keys, std::int64_t rows) {
+    if (keys >= kFewestRows && rows >= keys / kDense)
+        course.is_sparse = false;
+}
+
 Text note_window(StrideCourse &course, const Strides &strides, const WindowSample &sample, Text holder, Arena arena) {
+    if (!strides.is_given && sample.keys >= kFewestRows && sample.rows < sample.keys / kSparse) {
+        course.is_sparse = true;
+        return std::exchange(course.said_sparse, true) ? Text() : Text("few of its rows are changed");
+    }
     if (course.is_resting || !is_telling(strides, sample))
         return {};
     const double share = hot_share(sample);

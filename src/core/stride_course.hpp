@@ -10,6 +10,7 @@ namespace bbm {
 struct WindowSample {
     std::int64_t rows = 0; // updated
     std::int64_t hot = 0;  // of these, within their page; negative: not counted
+    std::int64_t keys = 0; // that were looked at, changed or not
 };
 
 // Of one process and one part. A hint about the recent past: whoever has none begins anew.
@@ -22,6 +23,8 @@ struct StrideCourse {
     int steady_windows = 0;       // since slices were changed
     double share_before = -1;     // of HOT updates, when slices were doubled; negative: nothing to compare with
     bool more_is_useless = false; // slices were doubled and nothing was better
+    bool is_sparse = false;       // few rows are changed of those that are looked at: no windows, as long as that is so
+    bool said_sparse = false;
 };
 
 struct NextWindow {
@@ -33,6 +36,9 @@ NextWindow next_window(StrideCourse &course, const Strides &strides);
 
 // Have fewer updates stayed in their page than usual? Then somebody may be in the way, and is worth looking for.
 bool is_short(const Strides &strides, const WindowSample &sample);
+
+// Takes in what a range has shown that was walked without windows.
+void note_range(StrideCourse &course, std::int64_t keys, std::int64_t rows);
 
 // Takes in what the window at hand has shown. `holder` is what keeps old row versions from being cleared, in words;
 // empty for nothing. If passes end for a while the reason is returned, and nothing otherwise.

@@ -106,6 +106,7 @@ SubBatch walk_ranges(JobRun &run, Job &moved, Tried &tried, Arena arena) {
         if (step.rows_affected == 0 && !run.bisection.is_active())
             run.size.keys = keys = after_empty_range(keys, step.work, most_work(run) - result.step.work, run.pace);
     } while (result.step.rows_affected == 0 && !result.is_last && result.step.work < most_work(run));
+    note_range(course_of_aim(), result.keys, result.step.rows_affected);
     return result;
 }
 
@@ -137,6 +138,7 @@ void walk_slice(JobRun &run, Job &moved, const pg::Slice &slice, SubBatch &resul
     const Counters step = run_timed(run, [&] { return pg::run_slice(slice); });
     add(result.step, step);
     run.window.rows += step.rows_affected;
+    run.window.keys += slice.keys;
     run.window.hot += pg::hot_updates(run.part->table_oid) - hot;
     result.keys += slice.keys;
     move_behind(moved.at, slice.range.max);
@@ -169,7 +171,8 @@ SubBatch walk_window(JobRun &run, Job &moved, Tried &tried, Arena arena) {
 }
 
 SubBatch walk(JobRun &run, Job &moved, Tried &tried, Arena arena) {
-    const bool by_windows = moved.at.window.is_open() || strides_of_aim().passes > 1;
+    const bool by_windows =
+        moved.at.window.is_open() || (strides_of_aim().passes > 1 && !course_of_aim().is_sparse);
     return by_windows ? walk_window(run, moved, tried, arena) : walk_ranges(run, moved, tried, arena);
 }
 

@@ -74,6 +74,31 @@ TEST(stride_course, comes_back) {
     EXPECT_EQ(walker.plain_windows(), 8);
 }
 
+TEST(stride_course, no_windows_where_few_rows_are_changed) {
+    Walker walker;
+    HeapArena heap;
+    const auto changed = [&](std::int64_t rows, std::int64_t keys) {
+        return std::string(note_window(walker.course, walker.strides, {rows, rows, keys}, kNobody, heap.arena()));
+    };
+    EXPECT_EQ(changed(0, 255), "") << "too few to tell";
+    EXPECT_EQ(changed(1250, 20'000), "");
+    EXPECT_FALSE(walker.course.is_sparse);
+    EXPECT_EQ(changed(1249, 20'000), "few of its rows are changed");
+    EXPECT_TRUE(walker.course.is_sparse);
+    note_range(walker.course, 100'000, 12'499);
+    EXPECT_TRUE(walker.course.is_sparse);
+    note_range(walker.course, 255, 255);
+    EXPECT_TRUE(walker.course.is_sparse) << "too few to tell";
+    note_range(walker.course, 100'000, 12'500);
+    EXPECT_FALSE(walker.course.is_sparse);
+    EXPECT_EQ(changed(0, 20'000), "") << "it was said once";
+    EXPECT_TRUE(walker.course.is_sparse);
+
+    Walker wanted = {.strides = {.passes = 8, .window_keys = 20480, .is_given = true}};
+    EXPECT_EQ(note_window(wanted.course, wanted.strides, {0, 0, 20'000}, kNobody, heap.arena()), "");
+    EXPECT_FALSE(wanted.course.is_sparse) << "a person wants passes";
+}
+
 TEST(stride_course, few_passes_allow_less) {
     Walker walker = {.strides = {.passes = 2, .window_keys = 20480}};
     for (int i = 0; i < 10; ++i)

@@ -85,11 +85,20 @@ std::int64_t items_on(Page page) {
     return static_cast<std::int64_t>(PageGetMaxOffsetNumber(page)) - P_FIRSTDATAKEY(BTPageGetOpaque(page)) + 1;
 }
 
-// As the statistics say, or the leaf at hand where it has more: rather too many, so that a jump is rather too short.
+// Of entries like the leaf's first one.
+std::int64_t capacity_of(Page leaf) {
+    const auto first = static_cast<OffsetNumber>(P_FIRSTDATAKEY(BTPageGetOpaque(leaf)));
+    if (items_on(leaf) < 1)
+        return 1;
+    return static_cast<std::int64_t>(BLCKSZ / (ItemIdGetLength(PageGetItemId(leaf, first)) + sizeof(ItemIdData)));
+}
+
+// As the statistics say, or the leaf at hand where it has more, or as many as there is room for where there are no
+// statistics: rather too many, so that a jump is rather too short.
 std::int64_t keys_of_leaf(Relation index, Page leaf) {
     const Form_pg_class form = index->rd_rel;
     const auto mean = form->relpages > 1 ? static_cast<std::int64_t>(form->reltuples / (form->relpages - 1)) : 0;
-    return std::max({items_on(leaf), mean, std::int64_t{1}});
+    return std::max({items_on(leaf), mean > 0 ? mean : capacity_of(leaf), std::int64_t{1}});
 }
 
 // A leaf's place among the entries of the level above.
@@ -98,15 +107,23 @@ struct Place {
     std::int64_t item;
 };
 
-// So many leaves to the right, by the entries of the level above; InvalidBlockNumber behind the last one. Pages may
-// have been split since they were read: what is found is a leaf all the same.
+// No page of a tree has this number.
+constexpr BlockNumber kUnknown = BTREE_METAPAGE;
+
+// So many leaves to the right, by the entries of the level above; InvalidBlockNumber behind the last one, kUnknown
+// where a page is being deleted. Pages may have been split since they were read: what is found is a leaf all the same.
+// None is used again for something else as long as our snapshot is there.
 BlockNumber leaf_ahead(Relation index, Place place, std::int64_t leaves) {
     for (;;) {
         Buffer buffer = _bt_getbuf(index, place.block, BT_READ);
         Page page = BufferGetPage(buffer);
         const BTPageOpaque opaque = BTPageGetOpaque(page);
+        if (P_IGNORE(opaque) || P_ISLEAF(opaque)) {
+            _bt_relbuf(index, buffer);
+            return kUnknown;
+        }
         const std::int64_t last = PageGetMaxOffsetNumber(page), ahead = last - std::min(place.item, last);
-        const bool is_here = leaves <= ahead, is_end = P_RIGHTMOST(opaque) || P_IGNORE(opaque);
+        const bool is_here = leaves <= ahead, is_end = P_RIGHTMOST(opaque);
         const auto target = static_cast<OffsetNumber>(last - ahead + leaves);
         BlockNumber found = InvalidBlockNumber;
         if (is_here)
@@ -161,6 +178,8 @@ IndexJump jump_in(Relation index, std::span<const KeyColumn> key, Key from, int 
         return {};
     const BlockNumber ahead = leaf_ahead(index, {stack->bts_blkno, stack->bts_offset}, leaves);
     _bt_freestack(stack);
+    if (ahead == kUnknown)
+        return {};
     IndexTuple entry = ahead == InvalidBlockNumber ? nullptr : first_entry(index, ahead);
     if (entry == nullptr)
         return {IndexJump::Landing::behind_all};

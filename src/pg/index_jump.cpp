@@ -85,12 +85,13 @@ std::int64_t items_on(Page page) {
     return static_cast<std::int64_t>(PageGetMaxOffsetNumber(page)) - P_FIRSTDATAKEY(BTPageGetOpaque(page)) + 1;
 }
 
-// Of entries like the leaf's first one.
+// Of entries like the leaf's first one, as a new index has them.
 std::int64_t capacity_of(Page leaf) {
     const auto first = static_cast<OffsetNumber>(P_FIRSTDATAKEY(BTPageGetOpaque(leaf)));
     if (items_on(leaf) < 1)
         return 1;
-    return static_cast<std::int64_t>(BLCKSZ / (ItemIdGetLength(PageGetItemId(leaf, first)) + sizeof(ItemIdData)));
+    const std::size_t entry = ItemIdGetLength(PageGetItemId(leaf, first)) + sizeof(ItemIdData);
+    return static_cast<std::int64_t>(std::size_t{BLCKSZ} * BTREE_DEFAULT_FILLFACTOR / 100 / entry);
 }
 
 // As the statistics say, or the leaf at hand where it has more, or as many as there is room for where there are no

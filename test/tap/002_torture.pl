@@ -295,6 +295,17 @@ sub meddle
 	return;
 }
 
+# Kills one process of bbm or of a user, of the wanted kind if there is one, and returns the kind that it was. Between the
+# ends of migrations, and while a terminated launcher rests before its restart, there may be nobody for a moment.
+sub kill_one
+{
+	my ($wanted) = @_;
+	return deadline_loop($stuck_after, sub {
+		queue_until_busy();
+		return first { hit_one('KILL', $_) } $wanted, 'worker', 'launcher';
+	});
+}
+
 my @kinds = qw(worker worker worker scheduler launcher client immediate);
 my $terminated = 0;
 for my $round (1 .. $kills)
@@ -310,7 +321,8 @@ for my $round (1 .. $kills)
 	my $kind = 'immediate';
 	if ($wanted ne 'immediate')
 	{
-		$kind = first { hit_one('KILL', $_) } $wanted, 'worker', 'launcher';
+		$kind = kill_one($wanted);
+		BAIL_OUT("nobody to kill in round $round for $stuck_after s") if !defined $kind;
 	}
 	else
 	{

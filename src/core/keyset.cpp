@@ -180,9 +180,9 @@ Text next_range_query(const KeyWalk &walk, LowerBound lower, Arena arena) {
     return view(out);
 }
 
-Text window_query(const KeyWalk &walk, Arena arena) {
+Text window_query(const KeyWalk &walk, LowerBound lower, Arena arena) {
     String &out = make<String>(arena);
-    const auto &arms = range_arms(walk, {LowerBound::inclusive}, arena);
+    const auto &arms = range_arms(walk, {lower}, arena);
     for (std::size_t i = 0; i < arms.size(); ++i) {
         append(out, i == 0 ? "(" : ") UNION ALL (");
         append_arm(out, walk, arms[i], "ctid, xmin, ");

@@ -39,9 +39,9 @@ Text next_range_query(const KeyWalk &walk, LowerBound lower, Arena arena);
 // No parameters, no scope. One row: the first and the last key, or no row when the table is empty.
 Text whole_range_query(const KeyWalk &walk, Arena arena);
 
-// Parameters: the parts of the first key, then those of the last one, both inclusive. Place, xmin and key of all rows in
-// the order of the walk; no scope.
-Text window_query(const KeyWalk &walk, Arena arena);
+// Parameters: the lower bound's parts, then those of the upper bound (inclusive). Place, xmin and key of all rows in
+// between, in the order of the walk; no scope.
+Text window_query(const KeyWalk &walk, LowerBound lower, Arena arena);
 
 // No parameters, so that the planner sees the bounds. What (an expression, or nothing) of all keys of the walk, or of
 // those in the range.

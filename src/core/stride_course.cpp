@@ -24,11 +24,15 @@ constexpr double kUsual = 0.9;
 constexpr double kShort = 0.08;   // under the usual share by more than this: somebody is in the way
 constexpr double kWorthIt = 0.03; // what twice the transactions have to gain
 constexpr int kMostSlices = 8;
+// Passes are not equal. Without room for the larger ones half of the slices were a handful of rows that was left over,
+// in a transaction of its own.
+constexpr double kSlack = 1.25;
 constexpr int kSteadyWindows = 32;        // then half of them are tried, or twice as many again
 constexpr std::int64_t kFewestRows = 256; // fewer tell nothing
 
-// With fewer changed rows than that among those that are looked at, a page has hardly two of them, and one has nothing to
-// make room for; each pass would look at the page nevertheless. The way back is longer, so that nothing goes to and fro.
+// With fewer changed rows than that among those that are looked at, a page has hardly two of them, and one has nothing
+// to make room for; each pass would look at the page nevertheless. The way back is longer, so that nothing goes to and
+// fro.
 constexpr int kSparse = 16;
 constexpr int kDense = 8;
 
@@ -92,6 +96,8 @@ NextWindow next_window(StrideCourse &course, const Strides &strides) {
     }
     return {strides.passes, strides.passes > 1 ? course.slices : 1};
 }
+
+int slice_keys(int rows, NextWindow way) { return static_cast<int>(kSlack * rows / (way.passes * way.slices)) + 1; }
 
 bool is_short(const Strides &strides, const WindowSample &sample) {
     return is_telling(strides, sample) && hot_share(sample) < least_usual_share(strides.passes);

@@ -33,6 +33,8 @@ struct NextWindow {
 };
 // How the next window is walked. Counts down plain ones, so it is asked once for each.
 NextWindow next_window(StrideCourse &course, const Strides &strides);
+// The most rows of a slice, of a window with so many.
+int slice_keys(int rows, NextWindow way);
 
 // Have fewer updates stayed in their page than usual? Then somebody may be in the way, and is worth looking for.
 bool is_short(const Strides &strides, const WindowSample &sample);

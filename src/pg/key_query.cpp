@@ -29,8 +29,8 @@ constexpr std::size_t kMostParameters = 2 * kMostKeyColumns + 1;
 // Of fewer keys the exact end costs nothing.
 constexpr int kFewestToJump = 2000;
 
-// The only good plan walks the index and stops; no estimate may talk the planner into another one. Foreign servers are asked
-// for one arm of a range after the other.
+// The only good plan walks the index and stops; no estimate may talk the planner into another one. Foreign servers are
+// asked for one arm of a range after the other.
 int force_index_walk() {
     const int level = NewGUCNestLevel();
     for (const char *option : {"enable_seqscan", "enable_bitmapscan", "enable_sort", "enable_async_append"})
@@ -101,8 +101,11 @@ void prepare_key_queries(KeyQueries &queries, Text table, const TableKey &key, T
                    [](const WalkColumn &column) { return column.is_descending; });
     const KeyWalk walk = walk_of(table, key, scope);
     SPI_connect();
-    if (scope.empty() && (key.walk == Walk::keys || key.walk == Walk::blocks)) // windows have all rows
-        queries.window = prepare(window_query(walk, current_arena()), key.columns, Steps::all);
+    if (scope.empty() && (key.walk == Walk::keys || key.walk == Walk::blocks)) { // windows have all rows
+        const Arena arena = current_arena();
+        queries.window_inclusive = prepare(window_query(walk, LowerBound::inclusive, arena), key.columns, Steps::all);
+        queries.window_exclusive = prepare(window_query(walk, LowerBound::exclusive, arena), key.columns, Steps::all);
+    }
     if (is_by_blocks(key.walk)) {
         SPI_finish();
         return;
@@ -115,7 +118,8 @@ void prepare_key_queries(KeyQueries &queries, Text table, const TableKey &key, T
 void release_key_queries(KeyQueries &queries) {
     free_plan(queries.inclusive);
     free_plan(queries.exclusive);
-    free_plan(queries.window);
+    free_plan(queries.window_inclusive);
+    free_plan(queries.window_exclusive);
 }
 
 std::optional<NextRange> find_next_range(const KeyQueries &queries, Lower lower, Key upper, int keys, Arena arena) {
@@ -157,30 +161,33 @@ std::optional<NextRange> find_about_next_range(const KeyQueries &queries, Lower 
     PushActiveSnapshot(GetLatestSnapshot());
     const IndexJump end = jump(queries.table, queries.key(), queries.descends, min, keys, arena);
     PopActiveSnapshot();
-    if (end.landing == Landing::behind_all || (end.landing == Landing::on_key && !sorts_before(queries, end.key, upper)))
+    if (end.landing == Landing::behind_all ||
+        (end.landing == Landing::on_key && !sorts_before(queries, end.key, upper)))
         return NextRange{{min, upper}, false, true};
     if (end.landing == Landing::on_key && sorts_before(queries, min, end.key))
         return NextRange{{min, end.key}, true, false};
     return find_next_range(queries, lower, upper, keys, arena);
 }
 
-void read_window(const KeyQueries &queries, Range range, void *receiver) {
+void read_window(const KeyQueries &queries, Lower lower, Key upper, int rows, void *receiver) {
     const std::size_t parts = queries.column_count;
     Datum values[kMostParameters];
     check_columns(queries.table, queries.key());
-    key_values(queries.key(), range.min, values);
-    key_values(queries.key(), range.max, values + parts);
+    key_values(queries.key(), lower.key, values);
+    key_values(queries.key(), upper, values + parts);
     ParamListInfo parameters = makeParamList(static_cast<int>(2 * parts));
     for (std::size_t i = 0; i < 2 * parts; ++i)
         parameters->params[i] = {values[i], false, PARAM_FLAG_CONST, queries.columns[i % parts].type};
     SPIExecuteOptions options = {};
     options.params = parameters;
     options.read_only = true;
+    options.tcount = static_cast<uint64>(rows);
     options.dest = static_cast<DestReceiver *>(receiver);
     const int level = force_index_walk();
     PushActiveSnapshot(GetLatestSnapshot());
     SPI_connect();
-    check_code(SPI_execute_plan_extended(static_cast<SPIPlanPtr>(queries.window), &options));
+    void *plan = lower.kind == LowerBound::inclusive ? queries.window_inclusive : queries.window_exclusive;
+    check_code(SPI_execute_plan_extended(static_cast<SPIPlanPtr>(plan), &options));
     SPI_finish();
     PopActiveSnapshot();
     AtEOXact_GUC(false, level);

@@ -14,7 +14,8 @@ namespace bbm::pg {
 struct KeyQueries {
     void *inclusive = nullptr;
     void *exclusive = nullptr;
-    void *window = nullptr;
+    void *window_inclusive = nullptr;
+    void *window_exclusive = nullptr;
     bool descends[kMostKeyColumns] = {};
     KeyColumn columns[kMostKeyColumns] = {};
     std::size_t column_count = 0;
@@ -43,8 +44,9 @@ struct NextRange {
 // changed.
 std::optional<NextRange> find_next_range(const KeyQueries &queries, Lower lower, Key upper, int keys, Arena arena);
 
-// Place, xmin and key of each row in the range go to the receiver (a DestReceiver).
-void read_window(const KeyQueries &queries, Range range, void *receiver);
+// Place, xmin and key of the next rows up to `upper` go to the receiver (a DestReceiver), as many as `rows` at the most;
+// 0: all of them.
+void read_window(const KeyQueries &queries, Lower lower, Key upper, int rows, void *receiver);
 
 // The same for about as many keys: where there are many they are not read, and a range without its end's row is one, too.
 // For sizes that no person chose.

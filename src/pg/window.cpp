@@ -222,23 +222,45 @@ bool has_more(int pass, std::size_t at) {
     return std::any_of(window.rows + at, window.rows + window.count, [&](const Row &row) { return row.pass == pass; });
 }
 
-void read(const KeyQueries &queries, Range range, int passes, std::size_t most_key_bytes) {
-    prepare_window(queries, passes);
-    window.most_key_bytes = most_key_bytes;
-    read_window(queries, range, &receiver);
+struct Limits {
+    int rows = 0; // 0: all
+    std::size_t key_bytes = SIZE_MAX;
+};
+
+// True if the rows end before the upper bound.
+bool read(const KeyQueries &queries, Lower lower, Key upper, Limits limits) {
+    window.most_key_bytes = limits.key_bytes;
+    read_window(queries, lower, upper, limits.rows, &receiver);
     window.is_open = true;
+    return window.count == static_cast<std::size_t>(limits.rows) || window.key_bytes >= limits.key_bytes;
 }
 
 } // namespace
 
-OpenedWindow open_window(const KeyQueries &queries, Range range, int passes, Arena arena) {
-    read(queries, range, passes, kMostKeyBytes);
-    const bool is_cut = window.key_bytes >= kMostKeyBytes;
-    return {static_cast<int>(window.count),
-            is_cut ? key_of_window_row(static_cast<std::uint32_t>(window.count - 1), arena) : range.max};
+std::optional<OpenedWindow> open_window(const KeyQueries &queries, Lower lower, Key upper, int keys, int passes,
+                                        Arena arena) {
+    prepare_window(queries, passes);
+    if (queries.walk == Walk::blocks) { // whole blocks, whatever is in them
+        const auto next = find_next_range(queries, lower, upper, keys, arena);
+        if (!next)
+            return std::nullopt;
+        lower = {LowerBound::inclusive, next->range.min};
+        upper = next->range.max;
+        keys = 0;
+    }
+    const bool is_cut = read(queries, lower, upper, {keys, kMostKeyBytes});
+    if (window.count == 0 && queries.walk != Walk::blocks)
+        return std::nullopt;
+    const auto last = static_cast<std::uint32_t>(window.count - 1);
+    return OpenedWindow{static_cast<int>(window.count),
+                        is_cut && window.count > 0 ? key_of_window_row(last, arena) : upper};
 }
 
-void reopen_window(const KeyQueries &queries, Range range, int passes) { read(queries, range, passes, SIZE_MAX); }
+bool reopen_window(const KeyQueries &queries, Lower lower, Key upper, int passes) {
+    prepare_window(queries, passes);
+    (void)read(queries, lower, upper, {});
+    return window.count > 0;
+}
 
 void close_window() {
     if (window.room.context != nullptr)

@@ -9,12 +9,13 @@ namespace bbm::pg {
 
 struct OpenedWindow {
     int rows;
-    Key max; // where it ends: before the range does if its keys are long
+    Key max; // where it ends
 };
-// Reads the window anew, in place of the last one.
-OpenedWindow open_window(const KeyQueries &queries, Range range, int passes, Arena arena);
-// The same one once more, with the rows that are there now.
-void reopen_window(const KeyQueries &queries, Range range, int passes);
+// The window of the next `keys` keys, or of fewer where they are long, in place of the last one. Nothing if no key is left.
+std::optional<OpenedWindow> open_window(const KeyQueries &queries, Lower lower, Key upper, int keys, int passes,
+                                        Arena arena);
+// One that was open, once more, with the rows that are there now. False where there are none.
+bool reopen_window(const KeyQueries &queries, Lower lower, Key upper, int passes);
 void close_window();
 bool is_window_open();
 

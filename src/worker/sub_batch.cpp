@@ -113,24 +113,21 @@ SubBatch walk_ranges(JobRun &run, Job &moved, Tried &tried, Arena arena) {
 // False where no key is left.
 bool open_next_window(JobRun &run, Job &moved, Arena arena) {
     const Strides &strides = strides_of_aim();
-    const auto next =
-        pg::find_next_range(keys_of_aim(), lower_bound(moved), moved.range.max, strides.window_keys, arena);
-    if (!next)
-        return false;
     const NextWindow way = next_window(course_of_aim(), strides);
-    const pg::OpenedWindow opened = pg::open_window(keys_of_aim(), next->range, way.passes, arena);
-    moved.at.window = {opened.max, way.passes, 0, {}};
+    const auto opened =
+        pg::open_window(keys_of_aim(), lower_bound(moved), moved.range.max, strides.window_keys, way.passes, arena);
+    if (!opened)
+        return false;
+    moved.at.window = {opened->max, way.passes, 0, {}};
     run.window = {};
-    run.slice_keys = opened.rows / (way.passes * way.slices) + 1;
+    run.slice_keys = slice_keys(opened->rows, way);
     return true;
 }
 
 // As another process has left it. False where no key of it is left.
-bool reopen_window(const Job &job, Arena arena) {
-    const auto first = pg::find_next_range(keys_of_aim(), lower_bound(job), job.at.window.max, 1, arena);
-    if (first)
-        pg::reopen_window(keys_of_aim(), {first->range.min, job.at.window.max}, job.at.window.passes);
-    return first.has_value();
+bool reopen_window(const Job &job) {
+    const Window &window = job.at.window;
+    return pg::reopen_window(keys_of_aim(), lower_bound(job), window.max, window.passes);
 }
 
 void walk_slice(JobRun &run, Job &moved, const pg::Slice &slice, SubBatch &result) {
@@ -149,7 +146,7 @@ SubBatch walk_window(JobRun &run, Job &moved, Tried &tried, Arena arena) {
     SubBatch result = {.result = SubBatch::Result::done};
     if (!moved.at.window.is_open() && !open_next_window(run, moved, arena))
         return result;
-    if (!pg::is_window_open() && !reopen_window(moved, arena))
+    if (!pg::is_window_open() && !reopen_window(moved))
         end_window(moved.at);
     result.result = SubBatch::Result::stepped;
     const Window &window = moved.at.window;
@@ -171,8 +168,7 @@ SubBatch walk_window(JobRun &run, Job &moved, Tried &tried, Arena arena) {
 }
 
 SubBatch walk(JobRun &run, Job &moved, Tried &tried, Arena arena) {
-    const bool by_windows =
-        moved.at.window.is_open() || (strides_of_aim().passes > 1 && !course_of_aim().is_sparse);
+    const bool by_windows = moved.at.window.is_open() || (strides_of_aim().passes > 1 && !course_of_aim().is_sparse);
     return by_windows ? walk_window(run, moved, tried, arena) : walk_ranges(run, moved, tried, arena);
 }
 

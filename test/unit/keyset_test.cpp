@@ -313,27 +313,28 @@ WalkColumn nullable(WalkColumn column) {
 // Where rows are, who put them there, and their keys, in the order of the walk.
 TEST(keyset, rows_of_a_window) {
     HeapArena heap;
-    EXPECT_EQ(window_query(kOneColumn, heap.arena()),
+    EXPECT_EQ(window_query(kOneColumn, LowerBound::inclusive, heap.arena()),
               R"((SELECT ctid, xmin, "id" FROM public.orders)"
               R"( WHERE "id" OPERATOR(pg_catalog.>=) $1::bigint AND "id" OPERATOR(pg_catalog.<=) $2::bigint)"
               R"( ORDER BY "id" USING OPERATOR(pg_catalog.<)))");
 }
 
 TEST(keyset, rows_of_a_window_of_several_columns) {
-    for (const auto &columns : {kTwo, kThree, kMixed}) {
-        HeapArena heap;
-        const KeyWalk walk = over(columns);
-        const std::string query(window_query(walk, heap.arena()));
-        // The same arms as where the next keys are looked for, from the first one on, without their limits.
-        std::string keys(next_range_query(walk, LowerBound::inclusive, heap.arena()));
-        keys = keys.substr(0, keys.find(") AS keys"));
-        keys = keys.substr(keys.find("(("));
-        for (std::size_t found; (found = keys.find(" LIMIT 1)")) != std::string::npos;)
-            keys.erase(found, 8);
-        for (std::size_t found = 0; (found = keys.find("(SELECT ", found)) != std::string::npos; found += 8)
-            keys.insert(found + 8, "ctid, xmin, ");
-        EXPECT_EQ(query, keys.substr(1)) << columns.size();
-    }
+    for (const auto &columns : {kTwo, kThree, kMixed})
+        for (const auto lower : {LowerBound::inclusive, LowerBound::exclusive}) {
+            HeapArena heap;
+            const KeyWalk walk = over(columns);
+            const std::string query(window_query(walk, lower, heap.arena()));
+            // The same arms as where the next keys are looked for, from the first one on, without their limits.
+            std::string keys(next_range_query(walk, lower, heap.arena()));
+            keys = keys.substr(0, keys.find(") AS keys"));
+            keys = keys.substr(keys.find("(("));
+            for (std::size_t found; (found = keys.find(" LIMIT 1)")) != std::string::npos;)
+                keys.erase(found, 8);
+            for (std::size_t found = 0; (found = keys.find("(SELECT ", found)) != std::string::npos; found += 8)
+                keys.insert(found + 8, "ctid, xmin, ");
+            EXPECT_EQ(query, keys.substr(1)) << columns.size();
+        }
 }
 
 TEST(keyset, next_values) {

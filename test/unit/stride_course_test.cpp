@@ -39,6 +39,14 @@ struct Walker {
     }
 };
 
+// A pass of a usual size is no more than its slices, though passes are not equal.
+TEST(stride_course, slices_of_a_window) {
+    EXPECT_EQ(slice_keys(8000, {8, 1}), 1251);
+    EXPECT_EQ(slice_keys(8000, {8, 2}), 626);
+    EXPECT_EQ(slice_keys(8000, {1, 1}), 10'001);
+    EXPECT_EQ(slice_keys(0, {16, 8}), 1);
+}
+
 TEST(stride_course, goes_on_while_it_pays) {
     Walker walker;
     for (int i = 0; i < 200; ++i)

@@ -21,6 +21,7 @@ constexpr int kLongestRest = 64;
 
 // Rows grow and are not dealt out evenly to the last one: what remains of the theory without anybody in the way.
 constexpr double kUsual = 0.9;
+constexpr int kShortWindows = 2;  // one may be a query of a millisecond that has nothing to do with the next one
 constexpr double kShort = 0.08;   // under the usual share by more than this: somebody is in the way
 constexpr double kWorthIt = 0.03; // what twice the transactions have to gain
 constexpr int kMostSlices = 8;
@@ -71,6 +72,7 @@ void set_slices(StrideCourse &course, int slices) {
 // help against a long one.
 void adapt_slices(StrideCourse &course, int passes, double share, bool is_held) {
     ++course.steady_windows;
+    course.short_windows = share < least_usual_share(passes) ? course.short_windows + 1 : 0;
     if (course.share_before >= 0 && share < course.share_before + kWorthIt) {
         course.more_is_useless = true;
         set_slices(course, course.slices / 2);
@@ -78,7 +80,7 @@ void adapt_slices(StrideCourse &course, int passes, double share, bool is_held) 
         course.more_is_useless = false;
         set_slices(course, course.slices / 2);
     } else if (!is_held && !course.more_is_useless && course.slices < kMostSlices &&
-               share < least_usual_share(passes)) {
+               course.short_windows >= kShortWindows) {
         set_slices(course, course.slices * 2);
         course.share_before = share;
         return;

@@ -21,6 +21,7 @@ struct StrideCourse {
     bool is_resting = false;      // the window at hand is a plain one
     int slices = 1;               // transactions of a pass
     int steady_windows = 0;       // since slices were changed
+    int short_windows = 0;        // in a row
     double share_before = -1;     // of HOT updates, when slices were doubled; negative: nothing to compare with
     bool more_is_useless = false; // slices were doubled and nothing was better
     bool is_sparse = false;       // few rows are changed of those that are looked at: no windows, as long as that is so

@@ -84,6 +84,7 @@ SELECT n, count(*) FROM pb GROUP BY n;
 -- Refused: what is not safe to meet twice, and what has no blocks.
 SELECT bbm.queue('x', 'b', command => 'UPDATE b SET n = n + 1', batching_strategy => 'ctid'); \echo SQLSTATE :SQLSTATE
 SELECT bbm.queue('x', 'b', command => 'INSERT INTO no_key SELECT what FROM b', batching_strategy => 'ctid'); \echo SQLSTATE :SQLSTATE
+SELECT bbm.queue('x', 'b', command => 'UPDATE b SET n = what * 3', batching_strategy => 'ctid'); \echo SQLSTATE :SQLSTATE
 SELECT bbm.queue('x', 'b', 'what', command => 'DELETE FROM b', batching_strategy => 'ctid'); \echo SQLSTATE :SQLSTATE
 SELECT bbm.queue('x', 'b', command => 'DELETE FROM b', batching_strategy => 'ctid', batch_max_value => '(3,1)'); \echo SQLSTATE :SQLSTATE
 SELECT bbm.queue('x', 'b', command => 'DELETE FROM b', batching_strategy => 'ctid', on_data_error => 'quarantine'); \echo SQLSTATE :SQLSTATE

@@ -9,8 +9,8 @@ namespace bbm {
 
 namespace {
 
-// One row in ten has to move. With eight to twelve passes a walk is as fast, and with ten it writes less than with eight.
-// More of them cost more visits of each page than they win, ...
+// One row in ten has to move. With eight to twelve passes a walk is as fast, and with ten it writes less than with
+// eight. More of them cost more visits of each page than they win, ...
 constexpr int kPasses = 10;
 // ... except where each row that moves is dear, for it needs an entry in every index; or where the room that a page has
 // from the start holds a smaller pass at once, and nothing moves.
@@ -68,6 +68,20 @@ Text obstacle(const StrideFacts &facts) {
     return {};
 }
 
+Text disorder(StrideFacts::Blocks blocks) {
+    switch (blocks) {
+    case StrideFacts::Blocks::no:
+        break;
+    case StrideFacts::Blocks::with_condition:
+        return "rows lie in another order than their keys; with batching_strategy => 'ctid' and a condition that "
+               "leaves "
+               "out rows that have the value there would be passes";
+    case StrideFacts::Blocks::yes:
+        return "rows lie in another order than their keys; with batching_strategy => 'ctid' there would be passes";
+    }
+    return "rows lie in another order than their keys";
+}
+
 // Passes would gain nothing; empty: they would.
 Text objection(const StrideFacts &facts, Arena arena) {
     if (!facts.indexed_column.empty())
@@ -78,10 +92,7 @@ Text objection(const StrideFacts &facts, Arena arena) {
     if (facts.rows < window_keys(facts))
         return "the table is smaller than a window";
     if (facts.walk == Walk::keys && std::abs(facts.correlation) < kLeastCorrelation)
-        return facts.may_walk_blocks
-                   ? "rows lie in another order than their keys; with batching_strategy => 'ctid' there "
-                     "would be passes"
-                   : "rows lie in another order than their keys";
+        return disorder(facts.blocks);
     return {};
 }
 

@@ -18,7 +18,7 @@ struct StrideFacts {
     Text indexed_column = {}; // written by the command and used by an index; empty for none
     Text index_name = {};     // that index
     Text before_trigger = {}; // may write more columns than the command; empty for none
-    bool may_walk_blocks = false; // a row may be met twice: core/walk_rules
+    enum class Blocks { no, with_condition, yes } blocks = Blocks::no; // may they be walked? core/walk_rules
     int fillfactor = 100;
     int secondary_indexes = 0;                                     // beside the one that is walked
     double rows = 0;                                               // as the planner estimates

@@ -16,10 +16,15 @@ Refusal refuse_two_commits(const CommandFacts &command) {
 
 // A row that moves is met twice there, and once more by each sweep.
 Refusal check_blocks(const CommandFacts &command) {
+    constexpr Text kRefusal = "batching strategy ctid needs a command that leaves out rows that are done";
     if (command.is_repeatable && !command.repeating_overwrites)
         return {};
-    return {kUnsupported, "batching strategy ctid needs a command that leaves out rows that are done",
-            command.is_repeatable ? Text("it assigns the same to a row again and again") : command.why_not_repeatable,
+    if (command.is_repeatable)
+        return {kUnsupported, kRefusal, "it assigns the same to a row again and again",
+                "Leave out rows that have the value, as in UPDATE ... SET a = b WHERE a IS DISTINCT FROM b; or batch "
+                "over a "
+                "key.  See bbm.is_repeatable()."};
+    return {kUnsupported, kRefusal, command.why_not_repeatable,
             "Let the command mark the rows that are done and leave out those that are, as in UPDATE ... SET n = n + 1, "
             "done = true WHERE NOT done; or batch over a key.  See bbm.is_repeatable()."};
 }

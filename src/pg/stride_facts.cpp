@@ -153,13 +153,19 @@ void look_at_heap(Relation table, const RangeCommand &command, Key assigned_colu
     look_at_size(table, facts);
 }
 
+StrideFacts::Blocks blocks(const CommandFacts &facts) {
+    if (!facts.is_repeatable)
+        return StrideFacts::Blocks::no;
+    return facts.repeating_overwrites ? StrideFacts::Blocks::with_condition : StrideFacts::Blocks::yes;
+}
+
 } // namespace
 
 StrideFacts stride_facts(const RangeCommand &command, const CommandFacts &facts) {
     StrideFacts found = {.walk = command.key.walk,
                          .is_update = facts.updates_table,
                          .has_placeholders = command.has_placeholders,
-                         .may_walk_blocks = facts.is_repeatable && !facts.repeating_overwrites};
+                         .blocks = blocks(facts)};
     Relation table = table_open(command.table, AccessShareLock);
     found.is_heap = table->rd_rel->relkind == RELKIND_RELATION && table->rd_rel->relam == HEAP_TABLE_AM_OID;
     if (found.is_heap)

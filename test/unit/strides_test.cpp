@@ -51,6 +51,11 @@ TEST(strides, chooses) {
         {with([](auto &f) { f.rows_per_page = 8; }), 10, "no index uses a written column"},
         {with([](auto &f) { f.correlation = 0.49; }), 1, "rows lie in another order than their keys"},
         {with([](auto &f) { f.correlation = -0.49; }), 1, "rows lie in another order than their keys"},
+        {with([](auto &f) { f.correlation = 0, f.blocks = StrideFacts::Blocks::yes; }), 1,
+         "rows lie in another order than their keys; with batching_strategy => 'ctid' there would be passes"},
+        {with([](auto &f) { f.correlation = 0, f.blocks = StrideFacts::Blocks::with_condition; }), 1,
+         "rows lie in another order than their keys; with batching_strategy => 'ctid' and a condition that leaves out rows "
+         "that have the value there would be passes"},
         {with([](auto &f) { f.correlation = 0.5; }), 10, "no index uses a written column"},
         {with([](auto &f) { f.rows = 10239; }), 1, "the table is smaller than a window"},
         {with([](auto &f) { f.rows = 10240; }), 10, "no index uses a written column"},

@@ -150,6 +150,8 @@ poll($node, 'postgres', "SELECT sub_batches > 1 FROM bbm.job WHERE migration_id 
 is(sql("SELECT passes FROM bbm.job WHERE migration_id = $id{taken_over}"), '4', 'taken_over: the window keeps its passes');
 sql("SELECT bbm.alter($id{taken_over}, pause => '0')");
 judge('taken_over');
+$node->append_conf('postgresql.conf', 'bbm.passes = 4');
+$node->reload;
 
 # Somebody holds a row: the job fails in the middle of a window, is made smaller, and goes on there.
 begin_job('locked');

@@ -53,6 +53,31 @@ SELECT count(window_max) AS windows FROM bbm.job WHERE migration_id = :id;
 SELECT bbm.resume(:id);
 CALL bbm.run(:id);
 SELECT n, count(*) FROM paid GROUP BY n ORDER BY n;
+-- An index that takes for equal what the type's own hash tells apart
+CREATE FUNCTION lt(text, text) RETURNS bool LANGUAGE sql IMMUTABLE AS 'SELECT lower($1) < lower($2) COLLATE "C"';
+CREATE FUNCTION le(text, text) RETURNS bool LANGUAGE sql IMMUTABLE AS 'SELECT lower($1) <= lower($2) COLLATE "C"';
+CREATE FUNCTION eq(text, text) RETURNS bool LANGUAGE sql IMMUTABLE AS 'SELECT lower($1) = lower($2) COLLATE "C"';
+CREATE FUNCTION ge(text, text) RETURNS bool LANGUAGE sql IMMUTABLE AS 'SELECT lower($1) >= lower($2) COLLATE "C"';
+CREATE FUNCTION gt(text, text) RETURNS bool LANGUAGE sql IMMUTABLE AS 'SELECT lower($1) > lower($2) COLLATE "C"';
+CREATE FUNCTION order_of(text, text) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT gt($1, $2)::int - lt($1, $2)::int';
+CREATE OPERATOR <# (function = lt, leftarg = text, rightarg = text);
+CREATE OPERATOR <=# (function = le, leftarg = text, rightarg = text);
+CREATE OPERATOR =# (function = eq, leftarg = text, rightarg = text);
+CREATE OPERATOR >=# (function = ge, leftarg = text, rightarg = text);
+CREATE OPERATOR ># (function = gt, leftarg = text, rightarg = text);
+CREATE OPERATOR CLASS by_letter FOR TYPE text USING btree AS OPERATOR 1 <#, OPERATOR 2 <=#, OPERATOR 3 =#, OPERATOR 4 >=#,
+    OPERATOR 5 >#, FUNCTION 1 order_of(text, text);
+CREATE TABLE lettered (k text COLLATE "C" NOT NULL, n int NOT NULL DEFAULT 0);
+CREATE UNIQUE INDEX ON lettered (k by_letter);
+INSERT INTO lettered SELECT 'k' || g FROM generate_series(1, 300) AS g;
+CREATE TRIGGER stop AFTER UPDATE OF n ON lettered FOR EACH ROW WHEN (new.k = 'k150') EXECUTE FUNCTION stop('lettered');
+SELECT bbm.queue('lettered', 'lettered', 'k', command => 'UPDATE lettered SET n = n + 1', sub_batch_size => 7) AS id \gset
+CALL bbm.run(:id);
+UPDATE lettered SET k = upper(k);
+SELECT count(window_max) AS windows FROM bbm.job WHERE migration_id = :id;
+SELECT bbm.resume(:id);
+CALL bbm.run(:id);
+SELECT n, count(*) FROM lettered GROUP BY n ORDER BY n;
 
 RESET bbm.passes;
 DROP SCHEMA equal_keys CASCADE;

@@ -127,8 +127,17 @@ void describe_column(const KeyParts &parts, std::size_t i, std::uint32_t table, 
               compared_as = get_opclass_input_type(order.operator_class);
     // Bounds are no values of a domain: theirs would be its collation, which may not be that of the column.
     const Oid type = getBaseType(attribute->atttypid);
-    parts.columns[i] = {
-        type, number, family, compared_as, order.collation, attribute->attcollation, needs_settings(type)};
+    KeyColumn &column = parts.columns[i];
+    column = {type,
+              number,
+              family,
+              compared_as,
+              order.collation,
+              attribute->attcollation,
+              needs_settings(type),
+              attribute->attnotnull};
+    static_assert(sizeof column.name == NAMEDATALEN);
+    std::copy_n(NameStr(attribute->attname), NAMEDATALEN, column.name);
     parts.names[i] = Text(pstrdup(NameStr(attribute->attname)));
     parts.type_names[i] = type_and_order(attribute->atttypid, order);
     ReleaseSysCache(tuple);
@@ -154,7 +163,7 @@ TableKey finish(const KeyParts &parts, std::uint32_t table, Walk walk) {
     normalize_directions(parts);
     const bool may_be_null =
         std::any_of(parts.walk.begin(), parts.walk.end(), [](const WalkColumn &column) { return column.may_be_null; });
-    return {parts.columns, parts.walk, parts.names, parts.type_names, table, walk, may_be_null};
+    return {parts.columns, parts.walk, parts.names, parts.type_names, table, InvalidOid, walk, may_be_null};
 }
 
 } // namespace bbm::pg

@@ -176,6 +176,7 @@ std::int64_t execute(SPIPlanPtr plan, Range range) {
     Datum values[kMostParameters];
     char nulls[kMostParameters];
     std::fill_n(nulls, kMostParameters, ' ');
+    check_columns(prepared.command.table, prepared.command.key.columns);
     range_values(prepared.command.key, range, values);
     running = {this_transaction(), GetCurrentSubTransactionId()};
     SPI_connect();

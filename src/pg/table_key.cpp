@@ -5,6 +5,7 @@
 #include "pg/report.hpp"
 
 #include <algorithm>
+#include <cstring>
 
 extern "C" {
 #include "postgres.h"
@@ -152,9 +153,11 @@ Refusal describe(Relation table, Oid index_number, std::size_t count, Walk walk,
         refusal = walk == Walk::values ? require_plain_if_null(table, column) : require_not_null(table, column);
     }
     index_close(index, AccessShareLock);
-    if (!refusal)
-        key = finish(parts, RelationGetRelid(table), walk);
-    return refusal;
+    if (refusal)
+        return refusal;
+    key = finish(parts, RelationGetRelid(table), walk);
+    key.index = index_number;
+    return {};
 }
 
 Refusal find_columns(Relation table, Key wanted, std::span<AttrNumber> numbers) {
@@ -288,9 +291,11 @@ bool is_as_it_was(Oid table, const KeyColumn &column) {
     const auto *attribute = reinterpret_cast<Form_pg_attribute>(GETSTRUCT(tuple));
     const Oid type = attribute->attisdropped ? InvalidOid : getBaseType(attribute->atttypid);
     const bool same_type = type == column.type || (is_integer(type) && is_integer(column.type));
-    const bool same_collation = attribute->attcollation == column.own_collation;
+    const bool is_same = same_type && attribute->attcollation == column.own_collation &&
+                         attribute->attnotnull >= column.is_not_null &&
+                         std::strcmp(NameStr(attribute->attname), column.name) == 0;
     ReleaseSysCache(tuple);
-    return same_type && same_collation;
+    return is_same;
 }
 
 using Finder = Refusal (*)(Relation table, Key wanted, TableKey &key);
@@ -345,12 +350,12 @@ void check_columns(std::uint32_t table, std::span<const KeyColumn> key) {
     if (std::all_of(key.begin(), key.end(), [&](const KeyColumn &column) { return is_as_it_was(table, column); }))
         return;
     raise(Refusal{kNoUsableKey, format("the key of table %s is not what it was", table_name(table).data()),
-                  "A column of it has another type or another collation, or is gone.",
+                  "A column of it has another name, type or collation, may be NULL now, or is gone.",
                   "Delete the migration and queue it anew, with a condition that leaves out what is done."});
 }
 
-KeyWalk walk_of(Text table, const TableKey &key, Text scope) {
-    return {table, key.walk_columns, scope, key.walk};
-}
+bool is_index(std::uint32_t index) { return SearchSysCacheExists1(INDEXRELID, ObjectIdGetDatum(index)); }
+
+KeyWalk walk_of(Text table, const TableKey &key, Text scope) { return {table, key.walk_columns, scope, key.walk}; }
 
 } // namespace bbm::pg

@@ -9,6 +9,7 @@
 namespace bbm::pg {
 
 inline constexpr std::size_t kMostKeyColumns = 32; // INDEX_MAX_KEYS
+inline constexpr std::size_t kLongestName = 64;    // NAMEDATALEN
 
 struct KeyColumn {
     std::uint32_t type = 0;
@@ -19,6 +20,8 @@ struct KeyColumn {
     std::uint32_t collation = 0;
     std::uint32_t own_collation = 0; // the column's, in which a command compares it
     bool needs_settings = false;     // its text form depends on settings of the session
+    bool is_not_null = false;
+    char name[kLongestName] = {};
 };
 
 struct TableKey {
@@ -29,6 +32,7 @@ struct TableKey {
     // as long as these are the same.
     Key type_names;
     std::uint32_t table = 0;
+    std::uint32_t index = 0; // that has it; 0 for none
     Walk walk = Walk::keys;
     bool may_be_null = false; // there may be rows without a key; null_condition() is true for them
 };
@@ -45,9 +49,12 @@ Refusal find_foreign_key(std::uint32_t table, Key wanted, TableKey &key);
 // Where rows lie, for a walk over the blocks of a table or the sweep behind it.
 TableKey tid_key(std::uint32_t table, Walk walk);
 TableKey copy(const TableKey &key, Arena arena);
-// Raises where a column has another type or collation since: what was prepared before compares in another way now, or
-// reads values of another type. Integers may become wider. The caller holds a lock on the table.
+// Raises where a column has another name, type or collation since, or may be NULL: what was prepared before means
+// another column now, compares in another way, or reads values of another type. Integers may become wider. The caller
+// holds a lock on the table.
 void check_columns(std::uint32_t table, std::span<const KeyColumn> key);
+// False once it is dropped.
+bool is_index(std::uint32_t index);
 
 KeyWalk walk_of(Text table, const TableKey &key, Text scope = {});
 

@@ -4,6 +4,7 @@
 #include "pg/key_value.hpp"
 
 #include <algorithm>
+#include <functional>
 
 extern "C" {
 #include "postgres.h"
@@ -131,6 +132,8 @@ Datum keep(const KeyForm &form, Datum value) {
 // Called by the server for each row. False: no more of them.
 bool take_row(TupleTableSlot *slot, DestReceiver *) {
     slot_getallattrs(slot);
+    if (std::any_of(slot->tts_isnull, slot->tts_isnull + kFirstKeyColumn + window.column_count, std::identity{}))
+        return true; // in no range
     make_space();
     auto *place = reinterpret_cast<ItemPointer>(DatumGetPointer(slot->tts_values[kPlaceColumn]));
     const auto xmin = DatumGetTransactionId(slot->tts_values[kXminColumn]);
@@ -158,12 +161,19 @@ bool equals_by_bytes(const KeyColumn &column) {
            DatumGetBool(OidFunctionCall1Coll(procedure, column.collation, ObjectIdGetDatum(column.compared_as)));
 }
 
+// The type's own, if its equality is that of the index.
+Oid hash_function(const KeyColumn &column) {
+    const Oid equal = get_opfamily_member(column.family, column.compared_as, column.compared_as, BTEqualStrategyNumber);
+    const auto *type = lookup_type_cache(column.type, TYPECACHE_EQ_OPR | TYPECACHE_HASH_EXTENDED_PROC);
+    return type->eq_opr == equal ? type->hash_extended_proc : InvalidOid;
+}
+
 KeyForm form_of(const KeyColumn &column) {
     KeyForm form = {};
     get_typlenbyval(column.type, &form.length, &form.is_by_value);
     form.equals_by_bytes = equals_by_bytes(column);
     if (!form.equals_by_bytes)
-        form.hash_function = lookup_type_cache(column.type, TYPECACHE_HASH_EXTENDED_PROC)->hash_extended_proc;
+        form.hash_function = hash_function(column);
     return form;
 }
 

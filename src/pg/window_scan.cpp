@@ -49,7 +49,10 @@ void start_scan(SampleScanState *node, int) {
         return;
     }
     if (!is_armed || armed.table != RelationGetRelid(node->ss.ss_currentRelation))
-        raise(Refusal{"55000", "bbm.window_scan is for the commands of migrations only", {}, {}});
+        raise(Refusal{"55000",
+                      "the rows of a window are there for the command of a migration only, and once",
+                      "A rule on the table may have made two commands of it.",
+                      {}});
     auto *scan = static_cast<Scan *>(palloc0(sizeof(Scan)));
     scan->order = armed;
     node->tsm_state = scan;

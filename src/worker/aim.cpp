@@ -22,8 +22,8 @@ namespace {
 // Plans follow changes of tables by themselves, but not growth that no ANALYZE has seen yet.
 constexpr Micros kPlanLifetime = 10'000'000;
 
-// With others at work a page may be met again while a transaction of theirs that is as long as ours is still open. It is
-// over if in between there is another one of ours.
+// With others at work a page may be met again while a transaction of theirs that is as long as ours is still open. It
+// is over if in between there is another one of ours.
 constexpr int kSlicesOfSeveral = 2;
 
 // A table by the name that the command was prepared with.
@@ -41,6 +41,7 @@ struct Aimed {
     Named table;         // of the part
     Named whole;         // of the migration
     std::uint32_t file;  // of the part's table, as pg::file_number
+    std::uint32_t index; // that keys are unique by; 0: none
     bool filters_bounds; // bounds differs from keys
     Strides strides;
     StrideCourse course;
@@ -137,6 +138,9 @@ void prepare(Migration &migration, Part &part) {
         return;
     lose_aim();
     const pg::TableKey key = key_of(part); // first: its reason says more
+    // Two columns may have changed their names.
+    if (aimed.course_part == part.id && aimed.keys.table == part.table_oid)
+        pg::check_columns(part.table_oid, aimed.keys.key());
     follow_file(migration, part);
     const Text table = walked_table(migration, part);
     pg::prepare_key_queries(aimed.keys, table, key);
@@ -156,6 +160,7 @@ void prepare(Migration &migration, Part &part) {
     aimed.strides = strides;
     aimed.strides.because = pg::copy(strides.because, aimed.room.arena());
     aimed.file = pg::file_number(part.table_oid);
+    aimed.index = key.index;
     aimed.part = part.id;
     aimed.prepared_at = pg::stopwatch();
 }
@@ -215,8 +220,8 @@ const Strides &strides_of_aim() { return aimed.strides; }
 StrideCourse &course_of_aim() { return aimed.course; }
 
 bool still_aims_at(const Part &part) {
-    return aimed.part == part.id && aimed.file == pg::file_number(part.table_oid) && aimed.table.is_called_so() &&
-           aimed.whole.is_called_so();
+    return aimed.part == part.id && aimed.file == pg::file_number(part.table_oid) &&
+           (aimed.index == 0 || pg::is_index(aimed.index)) && aimed.table.is_called_so() && aimed.whole.is_called_so();
 }
 
 void lose_aim() { aimed.part = 0; }

@@ -153,6 +153,32 @@ judge('taken_over');
 $node->append_conf('postgresql.conf', 'bbm.passes = 4');
 $node->reload;
 
+# A name that stands for another column now: what was prepared would look for other rows.
+begin_job('swapped');
+sql('ALTER TABLE swapped ADD other bigint NOT NULL DEFAULT 0; UPDATE swapped SET other = 1000 + id; ALTER TABLE swapped ADD UNIQUE (other)');
+sql('BEGIN; ALTER TABLE swapped RENAME id TO was; ALTER TABLE swapped RENAME other TO id; ALTER TABLE swapped RENAME was TO other; COMMIT');
+sql("SELECT bbm.alter($id{swapped}, pause => '0')");
+poll($node, 'postgres', "SELECT status || ': ' || status_reason FROM bbm.migrations WHERE id = $id{swapped}",
+	'failed: the key of table public.swapped is not what it was', 'swapped: stopped');
+
+# The index by which keys are unique is gone, and there are others with the same key.
+begin_job('no_index');
+sql('ALTER TABLE no_index DROP CONSTRAINT no_index_pkey; INSERT INTO no_index (id) SELECT id FROM no_index');
+sql("SELECT bbm.alter($id{no_index}, pause => '0')");
+poll($node, 'postgres', "SELECT status FROM bbm.migrations WHERE id = $id{no_index}", 'failed', 'no_index: stopped');
+is(sql('SELECT max(n) FROM no_index'), '1', 'no_index: no row was handled twice');
+
+# A key may be NULL all at once, in the next window of the same process.
+sql('CREATE TABLE nullable (a int NOT NULL, b text NOT NULL, n int NOT NULL DEFAULT 0, UNIQUE (a, b))');
+sql("INSERT INTO nullable SELECT i, 'x' || i FROM generate_series(1, 400) AS i");
+sql("ANALYZE nullable");
+$id{nullable} = sql("SELECT bbm.queue('nullable', 'nullable', cursor_columns => '{a,b}', command => 'UPDATE nullable SET n = n + 1',"
+	  . " batch_size => 40, sub_batch_size => 40, pause => '300 ms')");
+poll($node, 'postgres', 'SELECT count(*) > 40 FROM nullable WHERE n = 1', 't', 'nullable: in the second job');
+sql('ALTER TABLE nullable ALTER b DROP NOT NULL; INSERT INTO nullable SELECT i, NULL FROM generate_series(1, 400, 7) AS i');
+poll($node, 'postgres', "SELECT status || ': ' || status_reason FROM bbm.migrations WHERE id = $id{nullable}",
+	'failed: the key of table public.nullable is not what it was', 'nullable: stopped');
+
 # Somebody holds a row: the job fails in the middle of a window, is made smaller, and goes on there.
 begin_job('locked');
 my $client = open_session($node, 'postgres');

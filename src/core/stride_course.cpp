@@ -28,6 +28,10 @@ constexpr int kMostSlices = 8;
 // Passes are not equal. Without room for the larger ones half of the slices were a handful of rows that was left over,
 // in a transaction of its own.
 constexpr double kSlack = 1.25;
+// In the first pass each row moves, and takes two to eight times as long as a later one. In a transaction that lasts as
+// long the other workers would do several passes, and have to move rows as well: nothing is cleared that is younger
+// than it.
+constexpr int kFirstPassCuts = 4;
 constexpr int kSteadyWindows = 32;        // then half of them are tried, or twice as many again
 constexpr std::int64_t kFewestRows = 256; // fewer tell nothing
 
@@ -99,7 +103,10 @@ NextWindow next_window(StrideCourse &course, const Strides &strides) {
     return {strides.passes, strides.passes > 1 ? course.slices : 1};
 }
 
-int slice_keys(int rows, NextWindow way) { return static_cast<int>(kSlack * rows / (way.passes * way.slices)) + 1; }
+SliceKeys slice_keys(int rows, NextWindow way) {
+    const int keys = static_cast<int>(kSlack * rows / (way.passes * way.slices)) + 1;
+    return {way.slices > 1 ? keys / kFirstPassCuts + 1 : keys, keys};
+}
 
 bool is_short(const Strides &strides, const WindowSample &sample) {
     return is_telling(strides, sample) && hot_share(sample) < least_usual_share(strides.passes);

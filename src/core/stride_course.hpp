@@ -34,8 +34,13 @@ struct NextWindow {
 };
 // How the next window is walked. Counts down plain ones, so it is asked once for each.
 NextWindow next_window(StrideCourse &course, const Strides &strides);
-// The most rows of a slice, of a window with so many.
-int slice_keys(int rows, NextWindow way);
+// The most rows of a slice; 0: no limit.
+struct SliceKeys {
+    int first_pass = 0;
+    int others = 0;
+};
+// Of a window with so many rows.
+SliceKeys slice_keys(int rows, NextWindow way);
 
 // Have fewer updates stayed in their page than usual? Then somebody may be in the way, and is worth looking for.
 bool is_short(const Strides &strides, const WindowSample &sample);

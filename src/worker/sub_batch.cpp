@@ -64,9 +64,9 @@ void add(Counters &sum, const Counters &step) {
 
 int keys_of_step(const JobRun &run) { return run.bisection.is_active() ? run.bisection.keys : run.size.keys; }
 
-int keys_of_slice(const JobRun &run) {
-    const int keys = keys_of_step(run);
-    return run.slice_keys > 0 ? std::min(keys, run.slice_keys) : keys;
+int keys_of_slice(const JobRun &run, int pass) {
+    const int keys = keys_of_step(run), most = pass == 0 ? run.slices.first_pass : run.slices.others;
+    return most > 0 ? std::min(keys, most) : keys;
 }
 
 // What the window's passes have shown decides about the next ones.
@@ -120,7 +120,7 @@ bool open_next_window(JobRun &run, Job &moved, Arena arena) {
         return false;
     moved.at.window = {opened->max, way.passes, 0, {}};
     run.window = {};
-    run.slice_keys = slice_keys(opened->rows, way);
+    run.slices = slice_keys(opened->rows, way);
     return true;
 }
 
@@ -151,7 +151,7 @@ SubBatch walk_window(JobRun &run, Job &moved, Tried &tried, Arena arena) {
     result.result = SubBatch::Result::stepped;
     const Window &window = moved.at.window;
     while (window.is_open() && result.step.rows_affected == 0 && result.step.work <= most_work(run)) {
-        const auto slice = pg::next_slice(window.pass, window.cursor, keys_of_slice(run), arena);
+        const auto slice = pg::next_slice(window.pass, window.cursor, keys_of_slice(run, window.pass), arena);
         if (slice) {
             tried = {slice->range, tried.keys + slice->keys, tried.ranges + 1, moved.at};
             walk_slice(run, moved, *slice, result);

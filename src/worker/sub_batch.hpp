@@ -26,7 +26,7 @@ struct JobRun {
     Bisection bisection = {}; // the search for a row that the command fails for
     int rows_set_aside = 0;   // that were found so, in this claim
     WindowSample window = {}; // what the passes of the open window have shown
-    int slice_keys = 0;       // the most of a pass in one transaction; 0: no limit
+    SliceKeys slices = {};    // of the open window
 };
 
 // What a sub-batch was at when it ended or failed.

@@ -105,7 +105,7 @@ NextWindow next_window(StrideCourse &course, const Strides &strides) {
 
 SliceKeys slice_keys(int rows, NextWindow way) {
     const int keys = static_cast<int>(kSlack * rows / (way.passes * way.slices)) + 1;
-    return {way.slices > 1 ? keys / kFirstPassCuts + 1 : keys, keys};
+    return {way.slices > 1 ? keys / kFirstPassCuts + 1 : keys, keys, way.slices};
 }
 
 bool is_short(const Strides &strides, const WindowSample &sample) {

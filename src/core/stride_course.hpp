@@ -38,6 +38,7 @@ NextWindow next_window(StrideCourse &course, const Strides &strides);
 struct SliceKeys {
     int first_pass = 0;
     int others = 0;
+    int of_pass = 1; // slices of every pass but the first
 };
 // Of a window with so many rows.
 SliceKeys slice_keys(int rows, NextWindow way);

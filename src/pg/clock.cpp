@@ -75,6 +75,8 @@ void rest_until(Micros deadline, Cancel cancel) {
     while (deadline - now() <= kWholeRest && now() < deadline);
 }
 
+void nap(Micros time) { pg_usleep(static_cast<long>(time)); }
+
 void check_signals(Cancel cancel) {
     const bool was_held = QueryCancelHoldoffCount > 0;
     if (cancel == Cancel::ignored)

@@ -21,6 +21,8 @@ void sleep_until(Micros deadline, Cancel cancel);
 // The same between two pieces of work, but what is left of a second is slept whole: a statement that was timed out has
 // set the latch, and would be tried again at once for ever.
 void rest_until(Micros deadline, Cancel cancel);
+// For less than the milliseconds that the others count in; nothing ends it.
+void nap(Micros time);
 // Between two pieces of work: dies, re-reads the configuration.
 void check_signals(Cancel cancel);
 

@@ -4,6 +4,14 @@
 #include "pg/report.hpp"
 #include "pg/spi.hpp"
 
+extern "C" {
+#include "postgres.h"
+
+#include "access/transam.h"
+#include "access/xact.h"
+#include "storage/procarray.h"
+}
+
 namespace bbm::pg {
 
 namespace {
@@ -12,18 +20,17 @@ namespace {
 // old. VACUUM is left out there, too. A second is more than an ordinary transaction takes, and as long as the windows
 // of a walk, so whoever is older is met in all passes of one.
 // A standby's feedback comes every ten seconds: it is always that old, whatever is read there.
-Statement load_horizon = {
-    "SELECT h.kind, h.age, coalesce(to_char(h.since, 'YYYY-MM-DD HH24:MI:SS'), '')"
-    " FROM (SELECT CASE WHEN a.backend_type = 'walsender' THEN 3 ELSE 0 END AS kind,"
-    "  greatest(age(a.backend_xid), age(a.backend_xmin)) AS age, a.xact_start AS since"
-    "  FROM pg_stat_get_activity(NULL) AS a"
-    "  WHERE a.pid <> $2::integer AND (a.backend_type = 'walsender'"
-    "   OR a.datid = $1::oid AND a.xact_start < clock_timestamp() - interval '1 second')"
-    "  AND a.pid NOT IN (SELECT p.pid FROM pg_stat_get_progress_info('VACUUM') AS p)"
-    " UNION ALL SELECT 1, age(p.transaction), p.prepared FROM pg_prepared_xact() AS p"
-    "  WHERE p.dbid = $1::oid AND p.prepared < clock_timestamp() - interval '1 second'"
-    " UNION ALL SELECT 2, age(s.xmin), NULL FROM pg_get_replication_slots() AS s"
-    " ) AS h WHERE h.age IS NOT NULL ORDER BY h.age DESC LIMIT 1"};
+Statement load_horizon = {"SELECT h.kind, h.age, coalesce(to_char(h.since, 'YYYY-MM-DD HH24:MI:SS'), '')"
+                          " FROM (SELECT CASE WHEN a.backend_type = 'walsender' THEN 3 ELSE 0 END AS kind,"
+                          "  greatest(age(a.backend_xid), age(a.backend_xmin)) AS age, a.xact_start AS since"
+                          "  FROM pg_stat_get_activity(NULL) AS a"
+                          "  WHERE a.pid <> $2::integer AND (a.backend_type = 'walsender'"
+                          "   OR a.datid = $1::oid AND a.xact_start < clock_timestamp() - interval '1 second')"
+                          "  AND a.pid NOT IN (SELECT p.pid FROM pg_stat_get_progress_info('VACUUM') AS p)"
+                          " UNION ALL SELECT 1, age(p.transaction), p.prepared FROM pg_prepared_xact() AS p"
+                          "  WHERE p.dbid = $1::oid AND p.prepared < clock_timestamp() - interval '1 second'"
+                          " UNION ALL SELECT 2, age(s.xmin), NULL FROM pg_get_replication_slots() AS s"
+                          " ) AS h WHERE h.age IS NOT NULL ORDER BY h.age DESC LIMIT 1"};
 
 } // namespace
 
@@ -33,6 +40,12 @@ std::optional<Horizon> find_horizon(Arena arena) {
         found = Horizon{static_cast<Horizon::Kind>(row.integer(1)), row.integer(2), row.text(3, arena)};
     });
     return found;
+}
+
+std::uint32_t transaction_number() { return GetTopTransactionIdIfAny(); }
+
+bool is_behind_horizon(std::uint32_t transaction) {
+    return TransactionIdPrecedes(transaction, GetOldestNonRemovableTransactionId(nullptr));
 }
 
 Text describe(const Horizon &horizon) {

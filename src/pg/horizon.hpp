@@ -21,6 +21,11 @@ struct Horizon {
 // owner may not see them.
 std::optional<Horizon> find_horizon(Arena arena);
 
+// This transaction's number; 0: it has written nothing.
+std::uint32_t transaction_number();
+// May everybody see what that transaction has left? Then what it has replaced can be cleared away.
+bool is_behind_horizon(std::uint32_t transaction);
+
 // "a transaction is open since ...". Names no session, no standby and no slot.
 Text describe(const Horizon &horizon);
 

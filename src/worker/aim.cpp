@@ -45,6 +45,7 @@ struct Aimed {
     bool filters_bounds; // bounds differs from keys
     Strides strides;
     StrideCourse course;
+    Patience patience;
     std::int64_t course_part; // that it was taken on
     std::int64_t part;        // 0: at nothing
     Micros prepared_at;       // by the stopwatch
@@ -153,7 +154,7 @@ void prepare(Migration &migration, Part &part) {
     pg::prepare_command(command);
     keep_names(migration, part);
     if (aimed.course_part != part.id)
-        aimed.course = {.slices = migration.workers > 1 ? kSlicesOfSeveral : 1};
+        aimed.course = {.slices = migration.workers > 1 ? kSlicesOfSeveral : 1}, aimed.patience = {};
     aimed.course_part = part.id;
     if (strides.passes > 1 && part.frontier.empty())
         record_walk(migration, part, strides);
@@ -218,6 +219,7 @@ const pg::KeyQueries &bounds_of_aim() { return aimed.filters_bounds ? aimed.boun
 
 const Strides &strides_of_aim() { return aimed.strides; }
 StrideCourse &course_of_aim() { return aimed.course; }
+Patience &patience_of_aim() { return aimed.patience; }
 
 bool still_aims_at(const Part &part) {
     return aimed.part == part.id && aimed.file == pg::file_number(part.table_oid) &&

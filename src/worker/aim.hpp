@@ -2,6 +2,7 @@
 // process, like a plan: whoever finds it old prepares it anew.
 #pragma once
 
+#include "core/pass_log.hpp"
 #include "core/retry.hpp"
 #include "core/stride_course.hpp"
 #include "core/types.hpp"
@@ -33,6 +34,7 @@ const pg::KeyQueries &bounds_of_aim(); // the rows that the filter lets pass, fo
 // How its windows are to be walked, and how that has gone.
 const Strides &strides_of_aim();
 StrideCourse &course_of_aim();
+Patience &patience_of_aim(); // with other workers
 
 // Is the command prepared for this part, and are the tables that it names still called so? The caller holds the
 // table's lock.

@@ -2,6 +2,7 @@
 
 #include "core/lifecycle.hpp"
 #include "core/window.hpp"
+#include "pg/horizon.hpp"
 #include "pg/key_query.hpp"
 #include "pg/locks.hpp"
 #include "pg/row_counts.hpp"
@@ -13,6 +14,7 @@
 #include "store/jobs.hpp"
 #include "store/migrations.hpp"
 #include "worker/aim.hpp"
+#include "worker/clearance.hpp"
 #include "worker/stride_choice.hpp"
 
 #include <algorithm>
@@ -121,6 +123,8 @@ bool open_next_window(JobRun &run, Job &moved, Arena arena) {
     moved.at.window = {opened->max, way.passes, 0, {}};
     run.window = {};
     run.slices = slice_keys(opened->rows, way);
+    run.log = {};
+    next_window(patience_of_aim());
     return true;
 }
 
@@ -195,6 +199,7 @@ pg::Lower lower_bound(const Job &job) {
 }
 
 SubBatch run_sub_batch(JobRun &run, Tried &tried, Arena arena) {
+    await_clearance(run);
     begin_as_owner(*run.session, *run.migration);
     const auto control = store::load_control(run.job, arena);
     if (pg::is_closing(run.job.migration_id) || !control || !control->is_mine || !may_work(*control))
@@ -211,6 +216,7 @@ SubBatch run_sub_batch(JobRun &run, Tried &tried, Arena arena) {
     moved.sub_batch_size = run.size.keys;
     if (!store::advance_job(moved, result.step))
         raise_taken_over();
+    note_slice(run.log, run.job.at.window.pass, pg::transaction_number());
     pg::commit_transaction(durability(run));
     run.job = moved;
     run.is_proven = true;

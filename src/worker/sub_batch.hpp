@@ -4,6 +4,7 @@
 
 #include "core/batching.hpp"
 #include "core/bisection.hpp"
+#include "core/pass_log.hpp"
 #include "core/stride_course.hpp"
 #include "core/types.hpp"
 #include "pg/key_query.hpp"
@@ -27,6 +28,7 @@ struct JobRun {
     int rows_set_aside = 0;   // that were found so, in this claim
     WindowSample window = {}; // what the passes of the open window have shown
     SliceKeys slices = {};    // of the open window
+    PassLog log = {};         // of its passes
 };
 
 // What a sub-batch was at when it ended or failed.

@@ -95,16 +95,8 @@ use_passes() {
 
 # until_ended ID: looks from outside, since a client that waits inside a statement holds a snapshot, and with it the
 # removal of old row versions. Looks seldom, since looking takes a part of a core.
-until_ended() {
-    local status deadline=$((SECONDS + 3600))
-    until status=$(sql -c "SELECT status FROM bbm.migrations WHERE id = $1") && [ "$status" = finished ]; do
-        if [ "$status" = failed ] || [ "$SECONDS" -ge "$deadline" ]; then
-            sql -c "SELECT status, status_reason FROM bbm.migrations WHERE id = $1" >&2
-            return 1
-        fi
-        sleep 0.2
-    done
-}
+# In the server: a client that asks again and again would take time from two workers on two cores.
+until_ended() { sql -c "SET statement_timeout = '1 h'" -c "CALL bbm.await($1)"; }
 
 # run_bbm NAME PASSES ASSIGNMENT [CONDITION [ARGUMENTS]]: by background workers, from queue() to the event of its end
 run_bbm() {

@@ -215,7 +215,7 @@ Text explain_part(Migration migration, Part part, const Job *job) {
 
 Text explain_as_owner(const Migration &migration) {
     const Arena arena = pg::current_arena();
-    const auto &jobs = store::unfinished_jobs(migration.id, arena);
+    const auto &jobs = store::unfinished_jobs(migration.id, 0, arena);
     const Job *job = jobs.empty() ? nullptr : &jobs.front();
     const auto part =
         job == nullptr ? store::next_uncut_part(migration.id, arena) : store::load_part(job->part_id, arena);

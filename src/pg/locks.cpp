@@ -67,6 +67,11 @@ bool is_closing(std::int64_t id) {
     return false;
 }
 
+void lock_claims_on(std::uint32_t root) {
+    const LOCKTAG tag = tag_of(LockClass::root, root);
+    (void)LockAcquire(&tag, ExclusiveLock, false, false);
+}
+
 bool try_lock_table(std::uint32_t table) { return ConditionalLockRelationOid(table, RowExclusiveLock); }
 
 void lock_table_for_writing(std::uint32_t table) { LockRelationOid(table, RowExclusiveLock); }

@@ -9,6 +9,7 @@ extern "C" {
 
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
+#include "storage/itemptr.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
@@ -38,6 +39,8 @@ Oid type_of(const Parameter &parameter) {
         return TIMESTAMPTZOID;
     case Parameter::Kind::boolean:
         return BOOLOID;
+    case Parameter::Kind::place:
+        return TIDOID;
     case Parameter::Kind::json:
         break;
     }
@@ -62,6 +65,12 @@ Datum integers_datum(std::span<const int> value) {
         construct_array(parts, static_cast<int>(value.size()), INT4OID, sizeof(int32), true, TYPALIGN_INT));
 }
 
+Datum place_datum(RowPlace place) {
+    auto *tid = static_cast<ItemPointer>(palloc(sizeof(ItemPointerData)));
+    ItemPointerSet(tid, static_cast<BlockNumber>(place >> 16), static_cast<OffsetNumber>(place & 0xFFFF));
+    return PointerGetDatum(tid);
+}
+
 Datum datum_of(const Parameter &parameter) {
     if (parameter.is_null)
         return static_cast<Datum>(0);
@@ -79,6 +88,8 @@ Datum datum_of(const Parameter &parameter) {
         return integers_datum(parameter.integers);
     case Parameter::Kind::boolean:
         return BoolGetDatum(parameter.integer != 0);
+    case Parameter::Kind::place:
+        return place_datum(parameter.integer);
     case Parameter::Kind::json:
         break;
     }
@@ -191,6 +202,15 @@ bool Row::boolean(int column) const {
     bool null;
     const Datum value = datum(column, null);
     return !null && DatumGetBool(value);
+}
+
+RowPlace Row::place(int column) const {
+    bool null;
+    const Datum value = datum(column, null);
+    if (null)
+        return 0;
+    const auto *tid = reinterpret_cast<ItemPointer>(DatumGetPointer(value));
+    return static_cast<RowPlace>(ItemPointerGetBlockNumber(tid)) << 16 | ItemPointerGetOffsetNumber(tid);
 }
 
 Text Row::text(int column, Arena arena) const {

@@ -4,13 +4,14 @@
 
 #include "core/types.hpp"
 #include "pg/memory.hpp"
+#include "pg/row_place.hpp"
 
 #include <initializer_list>
 
 namespace bbm::pg {
 
 struct Parameter {
-    enum class Kind { integer, real, text, key, integers, timestamp, boolean, json } kind;
+    enum class Kind { integer, real, text, key, integers, timestamp, boolean, json, place } kind;
     bool is_null = false;
     std::int64_t integer = 0;
     double real = 0;
@@ -26,6 +27,7 @@ inline Parameter boolean(bool value) { return {.kind = Parameter::Kind::boolean,
 inline Parameter text(Text value) {
     return {.kind = Parameter::Kind::text, .is_null = value.data() == nullptr, .text = value};
 }
+inline Parameter place(RowPlace value) { return {.kind = Parameter::Kind::place, .integer = value}; } // tid
 inline Parameter json(Text value) {
     return {.kind = Parameter::Kind::json, .is_null = value.data() == nullptr, .text = value};
 }
@@ -68,6 +70,7 @@ public:
     std::int64_t integer(int column) const; // bigint, integer, oid, timestamptz (microseconds)
     double real(int column) const;
     bool boolean(int column) const;
+    RowPlace place(int column) const;         // tid
     Text text(int column, Arena arena) const; // text
     Key key(int column, Arena arena) const;   // text[]
     std::span<const int> integers(int column, Arena arena) const; // integer[]

@@ -13,8 +13,8 @@ namespace bbm::store {
 // A new job, running with its first epoch; sets its id. Nobody sees it before the commit, so its lock may follow.
 void insert_running_job(Job &job);
 
-// The jobs that are not done, oldest first.
-Vector<Job> &unfinished_jobs(std::int64_t migration_id, Arena arena);
+// The jobs from `oldest` on that are not done, oldest first.
+Vector<Job> &unfinished_jobs(std::int64_t migration_id, std::int64_t oldest, Arena arena);
 // Jobs of other migrations, whatever their status, whose row says running.
 struct RunningJob {
     std::int64_t id;

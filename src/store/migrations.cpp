@@ -2,6 +2,7 @@
 
 #include "pg/identity.hpp"
 #include "pg/spi.hpp"
+#include "store/known_row.hpp"
 
 namespace bbm::store {
 
@@ -17,6 +18,8 @@ namespace {
     "generation, is_current, recent_jobs, bounds_attempts, given_min, given_max, walks_leaves, "                       \
     "known_as, mentions, scope_mentions, with_nulls, used_columns, accepts_leaves"
 
+constexpr int kMigrationColumns = 43;
+
 pg::Statement insert_statement = {
     "INSERT INTO bbm.migration (job_class_name, table_oid, table_name, column_name, job_arguments, status, statement,"
     " has_placeholders, scope_to, operation_name, batching_strategy, cursor_columns, workers, total_rows, job_interval,"
@@ -30,10 +33,8 @@ pg::Statement insert_statement = {
     " ON CONFLICT (job_class_name, table_oid, column_name, job_arguments) WHERE is_current DO NOTHING RETURNING id"};
 
 pg::Statement load_statement = {"SELECT " BBM_MIGRATION_COLUMNS " FROM bbm.migration WHERE id = $1"};
-pg::Statement lock_statement = {"SELECT " BBM_MIGRATION_COLUMNS " FROM bbm.migration WHERE id = $1 FOR NO KEY UPDATE"};
-pg::Statement lock_table_statement = {
-    "SELECT id FROM bbm.migration WHERE table_root = $1::pg_catalog.oid AND status IN ('active', 'finalizing')"
-    " ORDER BY id FOR NO KEY UPDATE"};
+#define BBM_LOCK(where) "SELECT " BBM_MIGRATION_COLUMNS ", ctid FROM bbm.migration WHERE " where " FOR NO KEY UPDATE"
+TwoWays lock_statements = {{BBM_LOCK("ctid = $2 AND id = $1")}, {BBM_LOCK("id = $1")}};
 pg::Statement writer_statement = {"SELECT xmin::pg_catalog.text::pg_catalog.int8 FROM bbm.migration WHERE id = $1"};
 
 pg::Statement identity_statement = {
@@ -62,8 +63,10 @@ pg::Statement event_statement = {
     " pg_catalog.pg_backend_pid())"};
 pg::Statement cancel_statement = {"UPDATE bbm.migration SET cancel_running = true WHERE id = $1"};
 
-pg::Statement new_job_statement = {"UPDATE bbm.migration SET next_job_at = $2, recent_jobs = recent_jobs + 1,"
-                                   " started_at = coalesce(started_at, pg_catalog.clock_timestamp()) WHERE id = $1"};
+#define BBM_NEW_JOB(where)                                                                                             \
+    "UPDATE bbm.migration SET next_job_at = $2, recent_jobs = recent_jobs + 1,"                                        \
+    " started_at = coalesce(started_at, pg_catalog.clock_timestamp()) WHERE " where " RETURNING ctid"
+TwoWays new_job_statements = {{BBM_NEW_JOB("ctid = $3 AND id = $1")}, {BBM_NEW_JOB("id = $1")}};
 pg::Statement next_job_statement = {
     "UPDATE bbm.migration SET next_job_at = $2 WHERE id = $1 AND next_job_at IS DISTINCT FROM $2"};
 pg::Statement pace_statement = {
@@ -101,7 +104,11 @@ pg::Statement adopt_statement = {
     " table_oid = pg_catalog.to_regclass(table_name)::pg_catalog.oid, next_job_at = NULL,"
     " table_root = pg_catalog.to_regclass(table_name)::pg_catalog.oid, on_hold_until = NULL, hold_reason = NULL"
     " WHERE id = $1 AND pg_catalog.to_regclass(table_name) IS NOT NULL"};
-pg::Statement delete_statement = {"DELETE FROM bbm.migration WHERE id = $1"};
+// Jobs and what happened to them have no foreign key, which would look for the migration's row with each of them: they
+// come while it is locked, and go with it here.
+pg::Statement delete_statement = {
+    "WITH jobs AS (DELETE FROM bbm.job WHERE migration_id = $1),"
+    " transitions AS (DELETE FROM bbm.job_transition WHERE migration_id = $1) DELETE FROM bbm.migration WHERE id = $1"};
 pg::Statement last_failure_statement = {
     "SELECT sqlstate, message, detail, hint, context FROM ("
     "(SELECT sqlstate, message, detail, hint, context, occurred_at FROM bbm.job_transition"
@@ -239,8 +246,19 @@ std::int64_t insert_migration(const NewMigration &fresh) {
 }
 
 std::optional<Migration> load_migration(std::int64_t id, Arena arena) { return load_with(load_statement, id, arena); }
-std::optional<Migration> lock_migration(std::int64_t id, Arena arena) { return load_with(lock_statement, id, arena); }
-void lock_runnable_on_table(std::uint32_t root) { pg::execute(lock_table_statement, {pg::integer(root)}); }
+
+std::optional<Migration> lock_migration(std::int64_t id, Arena arena) {
+    std::optional<Migration> migration;
+    const auto read = [&](pg::Row row) {
+        migration = read_migration(row, arena);
+        remember(known.migration, id, row.place(kMigrationColumns + 1));
+    };
+    find_and_run(known.migration, id, lock_statements, [&](pg::Statement &statement, pg::RowPlace place) {
+        return pg::query(statement, {pg::integer(id), pg::place(place)}, read) == 1;
+    });
+    return migration;
+}
+
 std::int64_t writer_of(std::int64_t id) { return single_integer(writer_statement, id); }
 
 std::optional<std::int64_t> find_by_identity(const Identity &identity) {
@@ -283,7 +301,10 @@ void record_event(const Migration &migration, Text event, const Cause &cause, Te
 void ask_for_cancel(std::int64_t id) { pg::execute(cancel_statement, {pg::integer(id)}); }
 
 void count_new_job(std::int64_t id, Micros next_job_at) {
-    pg::execute(new_job_statement, {pg::integer(id), pg::timestamp(next_job_at)});
+    find_and_run(known.migration, id, new_job_statements, [&](pg::Statement &statement, pg::RowPlace place) {
+        return pg::query(statement, {pg::integer(id), pg::timestamp(next_job_at), pg::place(place)},
+                         [&](pg::Row row) { remember(known.migration, id, row.place(1)); }) == 1;
+    });
 }
 
 void set_next_job_at(std::int64_t id, Micros when) {

@@ -30,9 +30,6 @@ std::int64_t insert_migration(const NewMigration &fresh);
 std::optional<Migration> load_migration(std::int64_t id, Arena arena);
 // The same, and nobody else changes its status until the transaction ends.
 std::optional<Migration> lock_migration(std::int64_t id, Arena arena);
-// Locks every runnable migration of the table, its partitions and children, in one order, so that claims on one table
-// happen one after the other.
-void lock_runnable_on_table(std::uint32_t root);
 // The transaction that wrote the row last.
 std::int64_t writer_of(std::int64_t id);
 

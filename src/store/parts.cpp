@@ -2,6 +2,7 @@
 
 #include "core/lifecycle.hpp"
 #include "pg/spi.hpp"
+#include "store/known_row.hpp"
 
 namespace bbm::store {
 
@@ -17,15 +18,19 @@ pg::Statement insert_statement = {
     " VALUES ($1, $2::pg_catalog.oid, $3, $4, $5, $6, $7, $8, $9, $10, $11, $10 IS NULL, $12, $13) RETURNING id"};
 pg::Statement load_statement = {"SELECT " BBM_PART_COLUMNS " FROM bbm.part WHERE id = $1"};
 pg::Statement all_statement = {"SELECT " BBM_PART_COLUMNS " FROM bbm.part WHERE migration_id = $1 ORDER BY id"};
-pg::Statement next_statement = {
-    "SELECT " BBM_PART_COLUMNS " FROM bbm.part WHERE migration_id = $1 AND NOT is_cut ORDER BY id LIMIT 1"};
+constexpr int kPartColumns = 15;
+// The one that was the first is still the first: no part becomes uncut, and new ones come at the end.
+#define BBM_NEXT(where)                                                                                                \
+    "SELECT " BBM_PART_COLUMNS ", ctid FROM bbm.part WHERE " where "migration_id = $1 AND NOT is_cut ORDER BY id LIMIT 1"
+TwoWays next_statements = {{BBM_NEXT("ctid = $2 AND id = $3 AND ")}, {BBM_NEXT("")}};
 pg::Statement swept_statement = {
     "SELECT b.table_oid, pg_catalog.count(s.id) FILTER (WHERE s.created_at >= m.active_since),"
     " CASE WHEN pg_catalog.count(s.id) = 0 THEN -1 ELSE coalesce((SELECT pg_catalog.sum(j.rows_affected)"
     "  FROM bbm.job AS j WHERE j.part_id = pg_catalog.max(s.id) AND j.migration_id = $1), 0)::pg_catalog.int8 END"
     " FROM bbm.part AS b JOIN bbm.migration AS m ON m.id = b.migration_id LEFT JOIN bbm.part AS s ON s.migration_id = b.migration_id AND s.table_oid = b.table_oid"
     " AND s.walk = 'sweep' WHERE b.migration_id = $1 AND b.walk = 'blocks' GROUP BY b.table_oid"};
-pg::Statement frontier_statement = {"UPDATE bbm.part SET frontier = $2, is_cut = $3 WHERE id = $1"};
+#define BBM_FRONTIER(where) "UPDATE bbm.part SET frontier = $2, is_cut = $3 WHERE " where " RETURNING ctid"
+TwoWays frontier_statements = {{BBM_FRONTIER("ctid = $4 AND id = $1")}, {BBM_FRONTIER("id = $1")}};
 pg::Statement detach_statement = {"UPDATE bbm.part SET is_detached = true WHERE id = $1"};
 pg::Statement cut_statement = {"UPDATE bbm.part SET is_cut = true WHERE id = $1"};
 pg::Statement file_statement = {"UPDATE bbm.part SET table_file = $2 WHERE id = $1"};
@@ -79,7 +84,16 @@ Vector<Part> &parts_of(std::int64_t migration_id, Arena arena) {
 }
 
 std::optional<Part> next_uncut_part(std::int64_t migration_id, Arena arena) {
-    return load_with(next_statement, migration_id, arena);
+    std::optional<Part> part;
+    const auto read = [&](pg::Row row) {
+        part = read_part(row, arena);
+        remember(known.part, part->id, row.place(kPartColumns + 1));
+    };
+    const std::int64_t last = known.part.id;
+    find_and_run(known.part, last, next_statements, [&](pg::Statement &statement, pg::RowPlace place) {
+        return pg::query(statement, {pg::integer(migration_id), pg::place(place), pg::integer(last)}, read) == 1;
+    });
+    return part;
 }
 
 Vector<Swept> &swept_tables(std::int64_t migration_id, Arena arena) {
@@ -93,7 +107,11 @@ Vector<Swept> &swept_tables(std::int64_t migration_id, Arena arena) {
 
 void set_frontier(const Part &part, Key frontier) {
     const bool is_cut = !part.range || same_key(frontier, part.range->max);
-    pg::execute(frontier_statement, {pg::integer(part.id), pg::key(frontier), pg::boolean(is_cut)});
+    find_and_run(known.part, part.id, frontier_statements, [&](pg::Statement &statement, pg::RowPlace place) {
+        return pg::query(statement,
+                         {pg::integer(part.id), pg::key(frontier), pg::boolean(is_cut), pg::place(place)},
+                         [&](pg::Row row) { remember(known.part, part.id, row.place(1)); }) == 1;
+    });
 }
 
 void mark_detached(std::int64_t id) { pg::execute(detach_statement, {pg::integer(id)}); }

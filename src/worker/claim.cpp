@@ -38,6 +38,16 @@ bool is_live(std::int64_t job) {
 // A part's table is locked by somebody, or its row of the migration.
 constexpr Micros kTableRetry = 100'000;
 
+// While an old snapshot is open the index still has an entry for each job that was done since. So a worker begins at the
+// oldest job that its last claim has found open, or behind its own, if there was none: jobs are made while the
+// migration's row is locked, and numbered in that order.
+Vector<Job> &open_jobs(const ClaimRequest &request, Arena arena) {
+    auto &jobs = store::unfinished_jobs(request.migration.id, request.oldest_open, arena);
+    const auto oldest = std::min_element(jobs.begin(), jobs.end(), [](const Job &a, const Job &b) { return a.id < b.id; });
+    request.oldest_open = oldest != jobs.end() ? oldest->id : request.last_job + 1;
+    return jobs;
+}
+
 // What the open jobs of the migration allow.
 struct OpenJobs {
     Job *next = nullptr;       // to be started; an orphan first, since its range is half done
@@ -45,6 +55,7 @@ struct OpenJobs {
     bool suspect_runs = false; // one of those has died before it could commit anything
     Micros retry_at = kNever;  // when a failed job may be tried again
     int given_up = 0;          // failed jobs that wait for a person
+    bool are_all = false;      // nothing was left out of the look
 };
 
 OpenJobs look_at(Vector<Job> &jobs) {
@@ -263,6 +274,10 @@ Claim end_of_work(const ClaimRequest &request, const OpenJobs &open, Arena arena
     const Migration &migration = request.migration;
     if (open.live > 0)
         return {.kind = Claim::Kind::busy};
+    if (!open.are_all) { // an end is not made by what a process remembers
+        request.oldest_open = 0;
+        return rest_for(0);
+    }
     if (open.retry_at != kNever)
         return rest(migration, open.retry_at);
     if (open.given_up > 0)
@@ -303,8 +318,7 @@ bool is_another(const Migration &now, const Migration &known) {
 } // namespace
 
 bool lock_for_claim(Migration &migration, Claim &refused, Arena arena) {
-    // The table may have become a partition or a child of another one. That is written down first, on its own: claims
-    // on one table meet at the rows that have the same root.
+    // The table may have become a partition or a child of another one. That is written down first, on its own.
     const std::uint32_t root = pg::table_root(migration.table_oid);
     if (root != 0 && root != migration.table_root) {
         store::set_table_root(migration.id, root);
@@ -312,7 +326,7 @@ bool lock_for_claim(Migration &migration, Claim &refused, Arena arena) {
         refused = {.kind = Claim::Kind::rest, .until = pg::now()};
         return false;
     }
-    store::lock_runnable_on_table(migration.table_root);
+    pg::lock_claims_on(migration.table_root);
     const auto fresh = store::lock_migration(migration.id, arena);
     if (fresh && fresh->status == MigrationStatus::failed) {
         refused = {.kind = Claim::Kind::failed};
@@ -333,7 +347,9 @@ Claim claim_next_job(const ClaimRequest &request, Arena arena) {
         return {.kind = Claim::Kind::rest, .until = migration.on_hold_until};
     if (table_is_busy(migration, arena) || is_behind(migration, arena))
         return {.kind = Claim::Kind::busy};
-    const OpenJobs open = look_at(store::unfinished_jobs(migration.id, arena));
+    const bool are_all = request.oldest_open == 0;
+    OpenJobs open = look_at(open_jobs(request, arena));
+    open.are_all = are_all;
     if (is_full(migration, open) || gives_place(request, open))
         return {.kind = Claim::Kind::busy};
     Text reason;

@@ -21,15 +21,17 @@ struct Claim {
     Micros until = 0;
 };
 
-// Locks the migration's row, and those of all runnable migrations of its table, before any lock on the table itself:
-// the order of people who pause a migration and then change its table. Brings `migration` up to date. True if a job of
+// From here on nobody else claims a job on the table. Locks the migration's row before the table itself: the order of
+// people who pause a migration and then change its table. Brings `migration` up to date. True if a job of
 // it may be claimed; else `refused` says why not.
 bool lock_for_claim(Migration &migration, Claim &refused, Arena arena);
 
 struct ClaimRequest {
     Migration &migration; // as it is now
     const Session &session;
-    bool &is_looking; // true while the bounds of a job are looked for: a time-out then is theirs
+    bool &is_looking;          // true while the bounds of a job are looked for: a time-out then is theirs
+    std::int64_t &oldest_open; // no job before this one is open; 0: nobody has looked
+    std::int64_t last_job;     // that this worker has done; 0: none
 };
 
 // After that. Aims at the part of the job. What is returned lives in the arena.

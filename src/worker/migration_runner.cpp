@@ -34,6 +34,8 @@ struct Engine {
     bool is_looking;       // for the bounds of a job, at this moment
     bool filters_bounds;   // by the migration's condition
     Text last_claim_error; // its SQLSTATE; said once, not once a second
+    std::int64_t oldest_open; // see ClaimRequest
+    std::int64_t last_job;
 };
 
 bool is_out_of_time(const Session &session) { return pg::now() >= session.deadline; }
@@ -88,7 +90,7 @@ Claim try_to_claim(Engine &engine, Migration &fresh, Arena arena) {
         return refused;
     follow_rename(fresh);
     engine.filters_bounds = search_for_bounds(fresh).filters;
-    return claim_next_job({fresh, *engine.session, engine.is_looking}, arena);
+    return claim_next_job({fresh, *engine.session, engine.is_looking, engine.oldest_open, engine.last_job}, arena);
 }
 
 Claim after_claim_error(Engine &engine, const Failure &error) {
@@ -157,6 +159,7 @@ Run work(Engine &engine) {
         const Claim claimed = claim(engine);
         switch (claimed.kind) {
         case Claim::Kind::job: {
+            engine.last_job = claimed.job.id;
             const JobEnd end = run_job(*engine.session, engine.migration, claimed.part, claimed.job);
             if (end.kind == JobEnd::Kind::failed)
                 lose_aim();
@@ -183,7 +186,7 @@ Run work(Engine &engine) {
 } // namespace
 
 Run run_migration(std::int64_t id, const Session &session) {
-    Engine engine = {&session, {}, false, false, {}};
+    Engine engine = {&session, {}, false, false, {}, 0, 0};
     if (!load(engine, id))
         return {Run::Outcome::stopped};
     if (session.settings == pg::Scope::session)

@@ -143,7 +143,7 @@ CREATE INDEX part_uncut ON bbm.part (migration_id, id) WHERE NOT is_cut;
 
 CREATE TABLE bbm.job (
     id              bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    migration_id    bigint NOT NULL REFERENCES bbm.migration ON DELETE CASCADE,
+    migration_id    bigint NOT NULL,
     part_id         bigint NOT NULL,
     status          text NOT NULL DEFAULT 'pending' CHECK (status IN ('pending', 'running', 'failed', 'succeeded')),
     min_cursor      text[] NOT NULL,
@@ -205,7 +205,7 @@ CREATE INDEX event_deleted_job ON bbm.event (job_id) WHERE event = 'delete' AND 
 
 CREATE TABLE bbm.job_transition (
     id              bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    migration_id    bigint NOT NULL REFERENCES bbm.migration ON DELETE CASCADE,
+    migration_id    bigint NOT NULL,
     job_id          bigint NOT NULL,
     from_status     text,
     to_status       text NOT NULL,

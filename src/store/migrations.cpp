@@ -1,6 +1,7 @@
 #include "store/migrations.hpp"
 
 #include "pg/identity.hpp"
+#include "pg/report.hpp"
 #include "pg/spi.hpp"
 #include "store/known_row.hpp"
 
@@ -193,6 +194,12 @@ void insert_event(const Migration &migration, Text event, Text from, Text to, co
                  pg::integer(pg::current_database()), pg::positive(cause.job_id), pg::json(cause.data)});
 }
 
+// A function of the user's that is called in a claim may delete its own migration.
+void check_exists(bool exists) {
+    if (!exists)
+        pg::raise(Refusal{"55000", "the migration was deleted while a job of it was made", {}, {}});
+}
+
 } // namespace
 
 std::int64_t insert_migration(const NewMigration &fresh) {
@@ -301,10 +308,10 @@ void record_event(const Migration &migration, Text event, const Cause &cause, Te
 void ask_for_cancel(std::int64_t id) { pg::execute(cancel_statement, {pg::integer(id)}); }
 
 void count_new_job(std::int64_t id, Micros next_job_at) {
-    find_and_run(known.migration, id, new_job_statements, [&](pg::Statement &statement, pg::RowPlace place) {
+    check_exists(find_and_run(known.migration, id, new_job_statements, [&](pg::Statement &statement, pg::RowPlace place) {
         return pg::query(statement, {pg::integer(id), pg::timestamp(next_job_at), pg::place(place)},
                          [&](pg::Row row) { remember(known.migration, id, row.place(1)); }) == 1;
-    });
+    }));
 }
 
 void set_next_job_at(std::int64_t id, Micros when) {
@@ -335,7 +342,7 @@ bool was_held_lately(std::int64_t id, Text indicator, Micros ago) {
 void set_bounds_attempts(std::int64_t id, int attempts) {
     pg::execute(bounds_statement, {pg::integer(id), pg::integer(attempts)});
 }
-void count_job(std::int64_t id) { pg::execute(more_jobs_statement, {pg::integer(id)}); }
+void count_job(std::int64_t id) { check_exists(pg::execute(more_jobs_statement, {pg::integer(id)}) == 1); }
 
 void count_rows(std::int64_t id, std::int64_t rows_affected) {
     pg::execute(more_rows_statement, {pg::integer(id), pg::integer(rows_affected)});

@@ -446,7 +446,8 @@ sub play_sequence
 sub tidy_up
 {
 	my ($lane) = @_;
-	ask($lane, "DELETE FROM bbm.event WHERE job_class_name = 'lane$lane'; DELETE FROM bbm.migration WHERE job_class_name = 'lane$lane'");
+	ask($lane, "DELETE FROM bbm.event WHERE job_class_name = 'lane$lane'; DELETE FROM bbm.job WHERE migration_id IN (SELECT id FROM bbm.migration WHERE job_class_name = 'lane$lane');"
+		. " DELETE FROM bbm.migration WHERE job_class_name = 'lane$lane'");
 	return;
 }
 

@@ -14,8 +14,8 @@ namespace {
 constexpr double kPoor = 1.0 / 3;
 // One may be bad luck: a report of a minute that has just begun.
 constexpr int kPoorWindows = 2;
-// The first rest is a second or so. Whatever holds the pruning back then may stay for hours, and each try costs a
-// window: the last rest makes that one in 64.
+// The first rest is a second or so. Each try costs a window: the last rest makes that one in 64. While the snapshot that
+// was in the way is there still, nothing is tried.
 constexpr int kFirstRest = 8;
 constexpr int kLongestRest = 64;
 
@@ -54,13 +54,15 @@ double hot_share(const WindowSample &sample) {
 
 double least_usual_share(int passes) { return allowed_share(passes) * kUsual - kShort; }
 
-Text reason_of(double share, Text holder, Arena arena) {
+Text reason_of(double share, bool is_held, Text holder, Arena arena) {
     String &out = make<String>(arena);
     append(out, "only ");
     append_number(out, static_cast<std::size_t>(std::lround(share * 100)));
     append(out, " % of the updates are HOT");
+    if (is_held || !holder.empty())
+        append(out, ": old snapshots hold back pruning");
     if (!holder.empty()) {
-        append(out, ": old snapshots hold back pruning (");
+        append(out, " (");
         append(out, holder);
         append(out, ")");
     }
@@ -94,12 +96,12 @@ void adapt_slices(StrideCourse &course, int passes, double share, bool is_held) 
 
 } // namespace
 
-NextWindow next_window(StrideCourse &course, const Strides &strides) {
-    course.is_resting = strides.passes > 1 && course.plain_windows > 0 && !strides.is_given;
-    if (course.is_resting) {
-        --course.plain_windows;
-        return {1, 1};
-    }
+bool takes_window(const StrideCourse &course, const Strides &strides) {
+    const bool rests = !strides.is_given && (course.plain_windows > 0 || course.held_since != 0);
+    return strides.passes > 1 && !course.is_sparse && !rests;
+}
+
+NextWindow next_window(const StrideCourse &course, const Strides &strides) {
     return {strides.passes, strides.passes > 1 ? course.slices : 1};
 }
 
@@ -112,9 +114,12 @@ bool is_short(const Strides &strides, const WindowSample &sample) {
     return is_telling(strides, sample) && hot_share(sample) < least_usual_share(strides.passes);
 }
 
-void note_range(StrideCourse &course, std::int64_t keys, std::int64_t rows) {
+void note_range(StrideCourse &course, const Strides &strides, std::int64_t keys, std::int64_t rows) {
     if (keys >= kFewestRows && rows >= keys / kDense)
         course.is_sparse = false;
+    course.plain_keys += keys;
+    for (; course.plain_windows > 0 && course.plain_keys >= strides.window_keys; --course.plain_windows)
+        course.plain_keys -= strides.window_keys;
 }
 
 Text note_window(StrideCourse &course, const Strides &strides, const WindowSample &sample, Text holder, Arena arena) {
@@ -122,22 +127,25 @@ Text note_window(StrideCourse &course, const Strides &strides, const WindowSampl
         course.is_sparse = true;
         return std::exchange(course.said_sparse, true) ? Text() : Text("few of its rows are changed");
     }
-    if (course.is_resting || !is_telling(strides, sample))
+    if (!is_telling(strides, sample))
         return {};
     const double share = hot_share(sample);
     const bool is_poor = share < allowed_share(strides.passes) * kPoor;
     course.poor_windows = is_poor ? course.poor_windows + 1 : 0;
     if (!is_poor)
         course.rest = 0;
-    adapt_slices(course, strides.passes, share, !holder.empty());
-    // A try after a rest is one window.
-    if (strides.is_given || course.poor_windows < (course.rest > 0 ? 1 : kPoorWindows))
+    adapt_slices(course, strides.passes, share, sample.is_held || !holder.empty());
+    // A try after a rest is one window. Where the reason is known there is no bad luck, and it ends when that does.
+    const bool is_certain = course.rest > 0 || sample.is_held;
+    if (strides.is_given || course.poor_windows < (is_certain ? 1 : kPoorWindows))
         return {};
+    course.held_since = sample.is_held ? sample.began : 0;
     const bool is_first = course.rest == 0;
     course.rest = is_first ? kFirstRest : std::min(2 * course.rest, kLongestRest);
     course.plain_windows = course.rest;
+    course.plain_keys = 0;
     course.poor_windows = 0;
-    return is_first ? reason_of(share, holder, arena) : Text{};
+    return is_first ? reason_of(share, sample.is_held, holder, arena) : Text{};
 }
 
 } // namespace bbm

@@ -11,14 +11,17 @@ struct WindowSample {
     std::int64_t rows = 0; // updated
     std::int64_t hot = 0;  // of these, within their page; negative: not counted
     std::int64_t keys = 0; // that were looked at, changed or not
+    std::uint32_t began = 0; // the transaction of its first slice
+    bool is_held = false;    // what that one has replaced cannot be cleared away yet: somebody has an older snapshot
 };
 
 // Of one process and one part. A hint about the recent past: whoever has none begins anew.
 struct StrideCourse {
     int poor_windows = 0;         // in a row
     int plain_windows = 0;        // to come, before passes are tried again
+    std::int64_t plain_keys = 0;  // of the next of them that are walked already
     int rest = 0;                 // how many plain windows the last change took; 0 = none since passes paid
-    bool is_resting = false;      // the window at hand is a plain one
+    std::uint32_t held_since = 0; // until nobody has a snapshot older than this transaction passes gain nothing; 0: none
     int slices = 1;               // transactions of a pass
     int steady_windows = 0;       // since slices were changed
     int short_windows = 0;        // in a row
@@ -32,8 +35,9 @@ struct NextWindow {
     int passes;
     int slices; // of each pass
 };
-// How the next window is walked. Counts down plain ones, so it is asked once for each.
-NextWindow next_window(StrideCourse &course, const Strides &strides);
+// Is what comes next walked by a window, or by plain ranges?
+bool takes_window(const StrideCourse &course, const Strides &strides);
+NextWindow next_window(const StrideCourse &course, const Strides &strides);
 // The most rows of a slice; 0: no limit.
 struct SliceKeys {
     int first_pass = 0;
@@ -47,7 +51,7 @@ SliceKeys slice_keys(int rows, NextWindow way);
 bool is_short(const Strides &strides, const WindowSample &sample);
 
 // Takes in what a range has shown that was walked without windows.
-void note_range(StrideCourse &course, std::int64_t keys, std::int64_t rows);
+void note_range(StrideCourse &course, const Strides &strides, std::int64_t keys, std::int64_t rows);
 
 // Takes in what the window at hand has shown. `holder` is what keeps old row versions from being cleared, in words;
 // empty for nothing. If passes end for a while the reason is returned, and nothing otherwise.

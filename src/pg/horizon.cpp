@@ -7,6 +7,7 @@
 extern "C" {
 #include "postgres.h"
 
+#include "access/table.h"
 #include "access/transam.h"
 #include "access/xact.h"
 #include "storage/procarray.h"
@@ -46,6 +47,13 @@ std::uint32_t transaction_number() { return GetTopTransactionIdIfAny(); }
 
 bool is_behind_horizon(std::uint32_t transaction) {
     return TransactionIdPrecedes(transaction, GetOldestNonRemovableTransactionId(nullptr));
+}
+
+bool is_behind_horizon_of(std::uint32_t table, std::uint32_t transaction) {
+    Relation relation = table_open(table, AccessShareLock);
+    const TransactionId horizon = GetOldestNonRemovableTransactionId(relation);
+    table_close(relation, AccessShareLock);
+    return TransactionIdPrecedes(transaction, horizon);
 }
 
 Text describe(const Horizon &horizon) {

@@ -26,6 +26,9 @@ std::uint32_t transaction_number();
 // May everybody see what that transaction has left? Then what it has replaced can be cleared away.
 bool is_behind_horizon(std::uint32_t transaction);
 
+// The same, of what it has replaced in that table, which snapshots in other databases do not see.
+bool is_behind_horizon_of(std::uint32_t table, std::uint32_t transaction);
+
 // "a transaction is open since ...". Names no session, no standby and no slot.
 Text describe(const Horizon &horizon);
 

@@ -75,8 +75,14 @@ int keys_of_slice(const JobRun &run, int pass) {
 void note_window(const JobRun &run) {
     if (!pg::counts_rows())
         return;
-    const Text holder = is_short(strides_of_aim(), run.window) ? horizon_holder() : Text();
-    const Text reason = note_window(course_of_aim(), strides_of_aim(), run.window, holder, pg::current_arena());
+    const Strides &strides = strides_of_aim();
+    WindowSample sample = run.window;
+    Text holder;
+    if (is_short(strides, sample)) {
+        sample.is_held = sample.began != 0 && !pg::is_behind_horizon_of(run.part->table_oid, sample.began);
+        holder = horizon_holder();
+    }
+    const Text reason = note_window(course_of_aim(), strides, sample, holder, pg::current_arena());
     if (!reason.empty())
         store::record_event(*run.migration, "walk",
                             {.reason = pg::format("%s is walked plainly for a while: %.*s", run.part->table_name.data(),
@@ -108,7 +114,7 @@ SubBatch walk_ranges(JobRun &run, Job &moved, Tried &tried, Arena arena) {
         if (step.rows_affected == 0 && !run.bisection.is_active())
             run.size.keys = keys = after_empty_range(keys, step.work, most_work(run) - result.step.work, run.pace);
     } while (result.step.rows_affected == 0 && !result.is_last && result.step.work < most_work(run));
-    note_range(course_of_aim(), result.keys, result.step.rows_affected);
+    note_range(course_of_aim(), strides_of_aim(), result.keys, result.step.rows_affected);
     return result;
 }
 
@@ -141,6 +147,8 @@ void walk_slice(JobRun &run, Job &moved, const pg::Slice &slice, SubBatch &resul
     run.window.rows += step.rows_affected;
     run.window.keys += slice.keys;
     run.window.hot += pg::hot_updates(run.part->table_oid) - hot;
+    if (run.window.began == 0)
+        run.window.began = pg::transaction_number();
     result.keys += slice.keys;
     move_behind(moved.at, slice.range.max);
 }
@@ -172,7 +180,10 @@ SubBatch walk_window(JobRun &run, Job &moved, Tried &tried, Arena arena) {
 }
 
 SubBatch walk(JobRun &run, Job &moved, Tried &tried, Arena arena) {
-    const bool by_windows = moved.at.window.is_open() || (strides_of_aim().passes > 1 && !course_of_aim().is_sparse);
+    StrideCourse &course = course_of_aim();
+    if (course.held_since != 0 && pg::is_behind_horizon_of(run.part->table_oid, course.held_since))
+        course.held_since = 0;
+    const bool by_windows = moved.at.window.is_open() || takes_window(course, strides_of_aim());
     return by_windows ? walk_window(run, moved, tried, arena) : walk_ranges(run, moved, tried, arena);
 }
 

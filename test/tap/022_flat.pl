@@ -5,6 +5,7 @@ use strict;
 use warnings;
 
 use BbmTest;
+use BbmTest qw(open_session ask close_session);
 use List::Util qw(max);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -92,7 +93,9 @@ sub log_plans
 	return;
 }
 
-# The pages that each statement of our bookkeeping usually read while CODE ran.
+# The pages that each statement of our bookkeeping usually read while CODE ran, and how often it ran.
+my %calls;
+
 sub pages_read
 {
 	my ($code) = @_;
@@ -109,6 +112,7 @@ sub pages_read
 		my ($hit, $read) = $entry =~ /Buffers: shared(?: hit=(\d+))?(?: read=(\d+))?/ ? ($1 // 0, $2 // 0) : (0, 0);
 		push @{ $pages{$statement} }, $hit + $read;
 	}
+	%calls = map { ($_ => scalar @{ $pages{$_} }) } keys %pages;
 	return { map { ($_ => (sort { $a <=> $b } @{ $pages{$_} })[ $#{ $pages{$_} } / 2 ]) } keys %pages };
 }
 
@@ -165,6 +169,28 @@ for my $view (qw(status progress))
 	cmp_ok($one, '<', 1000, "bbm.$view of one migration");
 	cmp_ok($all, '<', 50 * 1000, "bbm.$view of a thousand");
 }
+
+# While an old snapshot is open all versions of our rows stay; a job must not get dearer with every one that was done.
+$node->safe_psql('postgres', "SELECT bbm.pause($slow)");
+$node->safe_psql('postgres', <<'SQL');
+CREATE TABLE held (LIKE slow INCLUDING ALL);
+INSERT INTO held SELECT g FROM generate_series(1, 6000) AS g;
+SQL
+my $holder = open_session($node, 'postgres');
+ask($holder, 'BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1;');
+my $pages = pages_read(sub {
+	$node->safe_psql('postgres', "SELECT bbm.queue('held', 'held', command => 'UPDATE held SET n = n + 1', batch_size => 2, sub_batch_size => 2)");
+	$node->safe_psql('postgres', "CALL bbm.await('held')");
+});
+is($node->safe_psql('postgres', "SELECT status, jobs_succeeded, rows_affected FROM bbm.migrations WHERE job_class_name = 'held'"), 'finished|3000|6000',
+	'done beside an old snapshot');
+is($node->safe_psql('postgres', 'SELECT min(n), max(n) FROM held'), '1|1', 'every row once');
+my @each_job = grep { $calls{$_} >= 3000 } keys %$pages;
+cmp_ok(scalar @each_job, '>=', 10, 'beside an old snapshot: what a job asks');
+my @dear = grep { $pages->{$_} > 20 } @each_job;
+is(scalar @dear, 0, 'none of it reads more than 20 pages');
+diag "$pages->{$_} pages: $_" for @dear;
+close_session($holder);
 
 $node->stop;
 done_testing();

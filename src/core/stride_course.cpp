@@ -32,6 +32,10 @@ constexpr double kSlack = 1.25;
 // long the other workers would do several passes, and have to move rows as well: nothing is cleared that is younger
 // than it.
 constexpr int kFirstPassCuts = 4;
+// While somebody else works on the table a page may be met again before a transaction of his that is as long as ours is
+// over. It is if there are two others of ours in between, in larger windows lest they become too short.
+constexpr int kSlicesOfSeveral = 3;
+constexpr int kWindowsOfSeveral = 2;
 constexpr int kSteadyWindows = 32;        // then half of them are tried, or twice as many again
 constexpr std::int64_t kFewestRows = 256; // fewer tell nothing
 
@@ -76,18 +80,18 @@ void set_slices(StrideCourse &course, int slices) {
 
 // More transactions in a pass: more of the short snapshots of others are over when a page is met again. It does not
 // help against a long one.
-void adapt_slices(StrideCourse &course, int passes, double share, bool is_held) {
+void adapt_slices(StrideCourse &course, int passes, int slices, double share, bool is_held) {
     ++course.steady_windows;
     course.short_windows = share < least_usual_share(passes) ? course.short_windows + 1 : 0;
     if (course.share_before >= 0 && share < course.share_before + kWorthIt) {
         course.more_is_useless = true;
-        set_slices(course, course.slices / 2);
+        set_slices(course, slices / 2);
     } else if (course.steady_windows >= kSteadyWindows) {
         course.more_is_useless = false;
-        set_slices(course, course.slices / 2);
-    } else if (!is_held && !course.more_is_useless && course.slices < kMostSlices &&
+        set_slices(course, slices / 2);
+    } else if (!is_held && !course.more_is_useless && slices < kMostSlices &&
                course.short_windows >= kShortWindows) {
-        set_slices(course, course.slices * 2);
+        set_slices(course, slices * 2);
         course.share_before = share;
         return;
     }
@@ -101,8 +105,12 @@ bool takes_window(const StrideCourse &course, const Strides &strides) {
     return strides.passes > 1 && !course.is_sparse && !rests;
 }
 
-NextWindow next_window(const StrideCourse &course, const Strides &strides) {
-    return {strides.passes, strides.passes > 1 ? course.slices : 1};
+NextWindow next_window(const StrideCourse &course, const Strides &strides, int workers) {
+    if (strides.passes == 1)
+        return {1, 1, strides.window_keys};
+    if (workers == 1)
+        return {strides.passes, course.slices, strides.window_keys};
+    return {strides.passes, std::max(course.slices, kSlicesOfSeveral), kWindowsOfSeveral * strides.window_keys};
 }
 
 SliceKeys slice_keys(int rows, NextWindow way) {
@@ -134,7 +142,7 @@ Text note_window(StrideCourse &course, const Strides &strides, const WindowSampl
     course.poor_windows = is_poor ? course.poor_windows + 1 : 0;
     if (!is_poor)
         course.rest = 0;
-    adapt_slices(course, strides.passes, share, sample.is_held || !holder.empty());
+    adapt_slices(course, strides.passes, sample.slices, share, sample.is_held || !holder.empty());
     // A try after a rest is one window. Where the reason is known there is no bad luck, and it ends when that does.
     const bool is_certain = course.rest > 0 || sample.is_held;
     if (strides.is_given || course.poor_windows < (is_certain ? 1 : kPoorWindows))

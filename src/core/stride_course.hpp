@@ -11,6 +11,7 @@ struct WindowSample {
     std::int64_t rows = 0; // updated
     std::int64_t hot = 0;  // of these, within their page; negative: not counted
     std::int64_t keys = 0; // that were looked at, changed or not
+    int slices = 1;          // of each pass
     std::uint32_t began = 0; // the transaction of its first slice
     bool is_held = false;    // what that one has replaced cannot be cleared away yet: somebody has an older snapshot
 };
@@ -22,7 +23,7 @@ struct StrideCourse {
     std::int64_t plain_keys = 0;  // of the next of them that are walked already
     int rest = 0;                 // how many plain windows the last change took; 0 = none since passes paid
     std::uint32_t held_since = 0; // until nobody has a snapshot older than this transaction passes gain nothing; 0: none
-    int slices = 1;               // transactions of a pass
+    int slices = 1;               // transactions of a pass, at the least
     int steady_windows = 0;       // since slices were changed
     int short_windows = 0;        // in a row
     double share_before = -1;     // of HOT updates, when slices were doubled; negative: nothing to compare with
@@ -34,10 +35,12 @@ struct StrideCourse {
 struct NextWindow {
     int passes;
     int slices; // of each pass
+    int keys;
 };
 // Is what comes next walked by a window, or by plain ranges?
 bool takes_window(const StrideCourse &course, const Strides &strides);
-NextWindow next_window(const StrideCourse &course, const Strides &strides);
+// `workers`: of the migration.
+NextWindow next_window(const StrideCourse &course, const Strides &strides, int workers);
 // The most rows of a slice; 0: no limit.
 struct SliceKeys {
     int first_pass = 0;

@@ -22,10 +22,6 @@ namespace {
 // Plans follow changes of tables by themselves, but not growth that no ANALYZE has seen yet.
 constexpr Micros kPlanLifetime = 10'000'000;
 
-// With others at work a page may be met again while a transaction of theirs that is as long as ours is still open. It
-// is over if in between there is another one of ours.
-constexpr int kSlicesOfSeveral = 2;
-
 // A table by the name that the command was prepared with.
 struct Named {
     std::uint32_t table;
@@ -154,7 +150,7 @@ void prepare(Migration &migration, Part &part) {
     pg::prepare_command(command);
     keep_names(migration, part);
     if (aimed.course_part != part.id)
-        aimed.course = {.slices = migration.workers > 1 ? kSlicesOfSeveral : 1}, aimed.patience = {};
+        aimed.course = {}, aimed.patience = {};
     aimed.course_part = part.id;
     if (strides.passes > 1 && part.frontier.empty())
         record_walk(migration, part, strides);

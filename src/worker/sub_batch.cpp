@@ -77,6 +77,7 @@ void note_window(const JobRun &run) {
         return;
     const Strides &strides = strides_of_aim();
     WindowSample sample = run.window;
+    sample.slices = run.slices.of_pass;
     Text holder;
     if (is_short(strides, sample)) {
         sample.is_held = sample.began != 0 && !pg::is_behind_horizon_of(run.part->table_oid, sample.began);
@@ -120,10 +121,9 @@ SubBatch walk_ranges(JobRun &run, Job &moved, Tried &tried, Arena arena) {
 
 // False where no key is left.
 bool open_next_window(JobRun &run, Job &moved, Arena arena) {
-    const Strides &strides = strides_of_aim();
-    const NextWindow way = next_window(course_of_aim(), strides);
+    const NextWindow way = next_window(course_of_aim(), strides_of_aim(), run.migration->workers);
     const auto opened =
-        pg::open_window(keys_of_aim(), lower_bound(moved), moved.range.max, strides.window_keys, way.passes, arena);
+        pg::open_window(keys_of_aim(), lower_bound(moved), moved.range.max, way.keys, way.passes, arena);
     if (!opened)
         return false;
     moved.at.window = {opened->max, way.passes, 0, {}};

@@ -21,13 +21,15 @@ struct Walker {
 
     // Walks as many keys as a window has, which shows so much; what was said, or "plain" if there was none.
     std::string window(int per_cent, Text holder = kNobody) { return window(hot(per_cent), holder); }
-    std::string window(const WindowSample &sample, Text holder = kNobody) {
+    std::string window(WindowSample sample, Text holder = kNobody) {
+        sample.slices = slices();
         if (!takes_window(course, strides)) {
             note_range(course, strides, strides.window_keys, strides.window_keys);
             return "plain";
         }
         return std::string(note_window(course, strides, sample, holder, heap.arena()));
     }
+    int slices(int workers = 1) const { return next_window(course, strides, workers).slices; }
     int plain_windows() const {
         int count = 0;
         for (StrideCourse ahead = course; !takes_window(ahead, strides) && count < 1000; ++count)
@@ -42,13 +44,13 @@ struct Walker {
 
 // A pass of a usual size is no more than its slices, though passes are not equal.
 TEST(stride_course, slices_of_a_window) {
-    EXPECT_EQ(slice_keys(8000, {8, 1}).others, 1251);
-    EXPECT_EQ(slice_keys(8000, {8, 1}).first_pass, 1251);
-    EXPECT_EQ(slice_keys(8000, {8, 2}).others, 626);
-    EXPECT_EQ(slice_keys(8000, {8, 2}).first_pass, 157) << "rows that move take longer, and others wait for them";
-    EXPECT_EQ(slice_keys(8000, {1, 1}).others, 10'001);
-    EXPECT_EQ(slice_keys(0, {16, 8}).first_pass, 1);
-    EXPECT_EQ(slice_keys(0, {16, 8}).others, 1);
+    EXPECT_EQ(slice_keys(8000, {8, 1, 8000}).others, 1251);
+    EXPECT_EQ(slice_keys(8000, {8, 1, 8000}).first_pass, 1251);
+    EXPECT_EQ(slice_keys(8000, {8, 2, 8000}).others, 626);
+    EXPECT_EQ(slice_keys(8000, {8, 2, 8000}).first_pass, 157) << "rows that move take longer, and others wait for them";
+    EXPECT_EQ(slice_keys(8000, {1, 1, 8000}).others, 10'001);
+    EXPECT_EQ(slice_keys(0, {16, 8, 8000}).first_pass, 1);
+    EXPECT_EQ(slice_keys(0, {16, 8, 8000}).others, 1);
 }
 
 TEST(stride_course, goes_on_while_it_pays) {
@@ -173,63 +175,78 @@ TEST(stride_course, few_rows_tell_nothing) {
     for (const WindowSample &sample : {WindowSample{0, 0}, WindowSample{255, 0}, WindowSample{20'000, -1}})
         for (int i = 0; i < 4; ++i)
             EXPECT_EQ(note_window(course, kEight, sample, kNobody, heap.arena()), "");
-    EXPECT_EQ(next_window(course, kEight).passes, 8);
+    EXPECT_EQ(next_window(course, kEight, 1).passes, 8);
 }
 
 TEST(stride_course, a_plain_walk_stays_plain) {
     StrideCourse course;
     const Strides plain = {};
-    EXPECT_EQ(next_window(course, plain).passes, 1);
-    EXPECT_EQ(next_window(course, plain).slices, 1);
+    EXPECT_EQ(next_window(course, plain, 1).passes, 1);
+    EXPECT_EQ(next_window(course, plain, 1).slices, 1);
 }
 
 TEST(stride_course, takes_slices_where_others_are_in_the_way) {
     Walker walker;
-    const auto slices = [&] { return next_window(walker.course, walker.strides).slices; };
     walker.window(71);
-    EXPECT_EQ(slices(), 1) << "less than 8 points short";
+    EXPECT_EQ(walker.slices(), 1) << "less than 8 points short";
     walker.window(57);
-    EXPECT_EQ(slices(), 1) << "one is bad luck";
+    EXPECT_EQ(walker.slices(), 1) << "one is bad luck";
     walker.window(71);
     walker.window(57);
-    EXPECT_EQ(slices(), 1);
+    EXPECT_EQ(walker.slices(), 1);
     walker.window(57);
-    EXPECT_EQ(slices(), 2);
+    EXPECT_EQ(walker.slices(), 2);
     walker.window(62);
-    EXPECT_EQ(slices(), 4);
+    EXPECT_EQ(walker.slices(), 4);
     walker.window(66);
-    EXPECT_EQ(slices(), 8);
+    EXPECT_EQ(walker.slices(), 8);
     walker.window(70);
-    EXPECT_EQ(slices(), 8) << "there are no more";
+    EXPECT_EQ(walker.slices(), 8) << "there are no more";
     walker.window(78);
-    EXPECT_EQ(slices(), 8);
+    EXPECT_EQ(walker.slices(), 8);
     for (int i = 0; i < 40; ++i)
         walker.window(78);
-    EXPECT_EQ(slices(), 4) << "half of them are tried after a while";
+    EXPECT_EQ(walker.slices(), 4) << "half of them are tried after a while";
+}
+
+TEST(stride_course, several_workers_meet_a_page_later) {
+    Walker walker;
+    EXPECT_EQ(next_window(walker.course, kEight, 2).keys, 2 * kEight.window_keys);
+    EXPECT_EQ(next_window(walker.course, kEight, 1).keys, kEight.window_keys);
+    EXPECT_EQ(next_window(walker.course, {.window_keys = 7}, 2).keys, 7);
+    EXPECT_EQ(walker.slices(2), 3);
+    for (int i = 0; i < 80; ++i)
+        walker.window(80);
+    EXPECT_EQ(walker.slices(2), 3) << "never fewer";
+    walker.window(57);
+    walker.window(57);
+    walker.window(65);
+    walker.window(70);
+    EXPECT_EQ(walker.slices(1), 8);
+    EXPECT_EQ(walker.slices(2), 8);
 }
 
 TEST(stride_course, takes_slices_back_that_do_not_help) {
     Walker walker;
-    const auto slices = [&] { return next_window(walker.course, walker.strides).slices; };
     walker.window(57);
     walker.window(57);
-    EXPECT_EQ(slices(), 2);
+    EXPECT_EQ(walker.slices(), 2);
     walker.window(59);
-    EXPECT_EQ(slices(), 1);
+    EXPECT_EQ(walker.slices(), 1);
     for (int i = 0; i < 31; ++i) {
         walker.window(57);
-        EXPECT_EQ(slices(), 1) << i;
+        EXPECT_EQ(walker.slices(), 1) << i;
     }
     walker.window(57);
     walker.window(57);
-    EXPECT_EQ(slices(), 2) << "tried once more";
+    EXPECT_EQ(walker.slices(), 2) << "tried once more";
 }
 
 TEST(stride_course, slices_do_not_help_against_old_snapshots) {
     Walker walker;
     for (int i = 0; i < 3; ++i)
         walker.window(50, "a transaction");
-    EXPECT_EQ(next_window(walker.course, walker.strides).slices, 1);
+    EXPECT_EQ(walker.slices(), 1);
 }
 
 } // namespace

@@ -7,9 +7,9 @@ CREATE SCHEMA strides;
 SET search_path = strides;
 
 -- The line of bbm.explain about the walk.
-CREATE FUNCTION walk(command text, key text DEFAULT 'id', strategy text DEFAULT 'primary_key') RETURNS text LANGUAGE plpgsql AS $$
+CREATE FUNCTION walk(command text, key text DEFAULT 'id', strategy text DEFAULT 'primary_key', keys int DEFAULT NULL) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
-    number bigint := bbm.queue('Walk', 'rows', key, '[]', command => command, start => false, batching_strategy => strategy);
+    number bigint := bbm.queue('Walk', 'rows', key, '[]', command => command, start => false, batching_strategy => strategy, batch_size => keys);
     line text := (SELECT regexp_replace(e, 'windows of \d+ keys', 'windows') FROM bbm.explain(number) AS e WHERE e ~ '^Walk:');
 BEGIN
     PERFORM bbm.delete(number);
@@ -39,6 +39,16 @@ SELECT walk('UPDATE rows SET c = ''x'' WHERE c IS NULL', 'uuid');
 -- places are in order
 SELECT walk('UPDATE rows SET c = ''x'' WHERE c IS NULL', NULL, 'ctid');
 SELECT walk('UPDATE rows SET b = a', 'uuid', 'loose_index_scan');
+
+-- jobs that a person wants small: a window ends with its job
+SELECT walk('UPDATE rows SET c = a', keys => 999), walk('UPDATE rows SET c = a', keys => 1000);
+CREATE TABLE many (id bigint PRIMARY KEY, n int) WITH (autovacuum_enabled = off);
+INSERT INTO many SELECT i, i FROM generate_series(1, 30000) AS i;
+ANALYZE many;
+SELECT bbm.queue('small', 'many', command => 'UPDATE many SET n = n + 1', batch_max_value => 3000, batch_size => 500, sub_batch_size => 500) AS id \gset
+CALL bbm.run(:id);
+SELECT jobs_succeeded, sub_batches FROM bbm.migration WHERE id = :id;
+SELECT bbm.delete(:id);
 
 -- bbm.passes
 SET bbm.passes = 1;

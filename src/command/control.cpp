@@ -207,10 +207,12 @@ Text explain_part(Migration migration, Part part, const Job *job) {
     const Text scope = condition_of(migration, part);
     const pg::RangeCommand command = command_of(migration, part, key);
     const Text plan = pg::explain(command, next->range);
+    const int job_keys = job != nullptr ? job->batch_size : migration.pace.batch_size;
+    const Strides strides = in_jobs_of(job_keys, choose_strides(command), pg::current_arena());
     return pg::format("Statement: %.*s\nScope: %s\nNext sub-batch: %s \"%s\" from %s to %s\nWalk: %s\n%s",
                       pg::width(command.text), command.text.data(), scope.empty() ? "all rows" : scope.data(), how,
                       pg::key_text(key.names).data(), pg::key_text(next->range.min).data(),
-                      pg::key_text(next->range.max).data(), walk_text(choose_strides(command)).data(), plan.data());
+                      pg::key_text(next->range.max).data(), walk_text(strides).data(), plan.data());
 }
 
 Text explain_as_owner(const Migration &migration) {

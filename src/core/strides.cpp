@@ -122,4 +122,10 @@ Strides choose_strides(const StrideFacts &facts, int wanted, Arena arena) {
     return choose_passes(facts, arena);
 }
 
+Strides in_jobs_of(int keys, const Strides &strides, Arena arena) {
+    if (strides.passes == 1 || strides.is_given || keys >= kSmallestWindow)
+        return strides;
+    return {1, 0, false, Sentence{arena} << "a job has fewer than " << kSmallestWindow << " keys"};
+}
+
 } // namespace bbm

@@ -183,7 +183,8 @@ SubBatch walk(JobRun &run, Job &moved, Tried &tried, Arena arena) {
     StrideCourse &course = course_of_aim();
     if (course.held_since != 0 && pg::is_behind_horizon_of(run.part->table_oid, course.held_since))
         course.held_since = 0;
-    const bool by_windows = moved.at.window.is_open() || takes_window(course, strides_of_aim());
+    const Strides strides = in_jobs_of(run.job.batch_size, strides_of_aim(), arena);
+    const bool by_windows = moved.at.window.is_open() || takes_window(course, strides);
     return by_windows ? walk_window(run, moved, tried, arena) : walk_ranges(run, moved, tried, arena);
 }
 

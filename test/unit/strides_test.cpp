@@ -114,6 +114,17 @@ TEST(strides, follows_a_person_where_it_can) {
     }
 }
 
+TEST(strides, in_jobs) {
+    HeapArena heap;
+    const Strides chosen = choose_strides(kUsual, 0, heap.arena()), given = choose_strides(kUsual, 4, heap.arena()),
+                  plain = choose_strides(kUsual, 1, heap.arena());
+    EXPECT_EQ(in_jobs_of(1000, chosen, heap.arena()).passes, chosen.passes);
+    EXPECT_EQ(in_jobs_of(999, chosen, heap.arena()).passes, 1);
+    EXPECT_EQ(in_jobs_of(999, chosen, heap.arena()).because, "a job has fewer than 1000 keys");
+    EXPECT_EQ(in_jobs_of(1, given, heap.arena()).passes, 4);
+    EXPECT_EQ(in_jobs_of(1, plain, heap.arena()).because, plain.because);
+}
+
 TEST(strides, out_of_memory) {
     const StrideFacts facts =
         with([](auto &f) { f.indexed_column = "x", f.index_name = "a_rather_long_name_of_an_index"; });

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Measures bbm against one UPDATE and what else people do, on a private cluster: fast.sh [PART ...]   (default: all)
 #   parts: compare oltp snapshot history; draw: the table and the chart once more from the figures that are there
-#   FAST_SCALE=0.15        1 is the size of the goals: narrow 2 M rows, narrow10m 10 M, wide3* 0.5 M, uuid and composite 1 M
+#   FAST_SCALE=0.15        1 is the size of the goals: narrow 2 M rows, narrow10m 10 M, the others 1 M
 #                          (the default is for about ten minutes; below 1 the start of a worker, 0.1 s, weighs against bbm)
 #   FAST_REPS=3            repetitions
 #   FAST_TABLES=...        of narrow narrow10m wide3 wide3_90 wide3u uuid composite; default: all but narrow10m
@@ -23,7 +23,7 @@ paused_rows=${FAST_PAUSED_ROWS:-2000}
 passes=${FAST_PASSES:-0}
 out=${FAST_OUT:-build/fast}
 cluster=fast
-declare -A full_rows=([narrow]=2000000 [narrow10m]=10000000 [wide3]=500000 [wide3_90]=500000 [wide3u]=500000
+declare -A full_rows=([narrow]=2000000 [narrow10m]=10000000 [wide3]=1000000 [wide3_90]=1000000 [wide3u]=1000000
     [uuid]=1000000 [composite]=1000000 [oltp]=5000000)
 known_methods=(single copy offset_1k offset_10k max_1k max_10k bounds_1k bounds_10k client client_paused
     plain keys blocks workers)

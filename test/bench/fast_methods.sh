@@ -96,7 +96,7 @@ use_passes() {
 # until_ended ID: looks from outside, since a client that waits inside a statement holds a snapshot, and with it the
 # removal of old row versions. Looks seldom, since looking takes a part of a core.
 # In the server: a client that asks again and again would take time from two workers on two cores.
-until_ended() { sql -c "SET statement_timeout = '1 h'" -c "CALL bbm.await($1)"; }
+until_ended() { sql -c "SET statement_timeout = '1 h'" -c "SET client_min_messages = warning" -c "CALL bbm.await($1)" >/dev/null; }
 
 # run_bbm NAME PASSES ASSIGNMENT [CONDITION [ARGUMENTS]]: by background workers, from queue() to the event of its end
 run_bbm() {

@@ -417,7 +417,8 @@ SET bbm.passes = 4;
 SELECT count(*) FROM t TABLESAMPLE bbm.window_scan();
 SELECT count(*) FROM t TABLESAMPLE bbm.window_scan(1);
 EXPLAIN SELECT FROM t TABLESAMPLE bbm.window_scan(NULL);
-SELECT bbm.window_scan(NULL);
+-- which error, the minor version says
+DO $$ BEGIN PERFORM bbm.window_scan(NULL); RAISE 'it was called'; EXCEPTION WHEN undefined_function OR feature_not_supported THEN NULL; END $$;
 
 RESET bbm.passes;
 SELECT bbm.delete(id) FROM bbm.migrations \g (format=unaligned tuples_only=on) /dev/null

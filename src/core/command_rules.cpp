@@ -96,6 +96,15 @@ Refusal check_plain(const CommandFacts &facts) {
 
 } // namespace
 
+Refusal check_rules(const CommandFacts &facts) {
+    if (!facts.is_rewritten)
+        return {};
+    return {kUnsplittable,
+            "command is changed by rewrite rules",
+            "A rule on one of its tables replaces it or adds to it.",
+            {}};
+}
+
 Refusal check_command(const CommandFacts &facts, bool has_scope) {
     if (facts.statements != 1)
         return {kWrongCommand, "command must be exactly one statement", {}, {}};
@@ -104,11 +113,8 @@ Refusal check_command(const CommandFacts &facts, bool has_scope) {
                 "command must be UPDATE, DELETE, INSERT, MERGE or SELECT",
                 {},
                 "Schema changes belong in the migration tool's own transaction."};
-    if (facts.is_rewritten)
-        return {kUnsplittable,
-                "command is changed by rewrite rules",
-                "A rule on one of its tables replaces it or adds to it.",
-                {}};
+    if (Refusal refusal = check_rules(facts))
+        return refusal;
     if (facts.has_cursor_position)
         return {kWrongCommand, "command uses WHERE CURRENT OF", "No other session has that cursor.", {}};
     if (facts.assigns_key)

@@ -49,5 +49,7 @@ struct CommandFacts {
 
 // Nothing to refuse, or the reason with what to do instead.
 Refusal check_command(const CommandFacts &facts, bool has_scope);
+// The part of it that is asked again: a rule may come while the migration is at work.
+Refusal check_rules(const CommandFacts &facts);
 
 } // namespace bbm

@@ -17,6 +17,7 @@ extern "C" {
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
 #include "parser/parsetree.h"
+#include "rewrite/rewriteDefine.h"
 #include "rewrite/rewriteHandler.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -156,6 +157,26 @@ bool is_whole_row(const Node *node, Oid table) {
     return IsA(node, Var) && column->varattno == 0 && column->vartype == get_rel_type_id(table);
 }
 
+// One that leaves out some rows and does nothing instead leaves no trace in the query but a condition.
+bool has_rule(Oid table, CmdType event) {
+    Relation relation = table_open(table, AccessShareLock);
+    const RuleLock *rules = relation->rd_rules;
+    bool found = false;
+    for (int i = 0; rules != nullptr && i < rules->numLocks; ++i) {
+        const RewriteRule *rule = rules->rules[i];
+        found |= rule->event == event && rule->enabled != RULE_DISABLED && rule->enabled != RULE_FIRES_ON_REPLICA;
+    }
+    table_close(relation, NoLock);
+    return found;
+}
+
+bool is_by_rule(const Query *query) {
+    if (query->querySource != QSRC_ORIGINAL)
+        return true;
+    return query->resultRelation != 0 &&
+           has_rule(rt_fetch(query->resultRelation, query->rtable)->relid, query->commandType);
+}
+
 bool look_at(Node *node, void *context) {
     if (node == nullptr)
         return false;
@@ -165,7 +186,7 @@ bool look_at(Node *node, void *context) {
     if (!IsA(node, Query))
         return expression_tree_walker(node, walker(look_at), context);
     auto *query = reinterpret_cast<Query *>(node);
-    of.facts.is_rewritten |= query->querySource != QSRC_ORIGINAL;
+    of.facts.is_rewritten |= is_by_rule(query);
     if (query->resultRelation != 0)
         of.facts.writes_foreign |= is_foreign(rt_fetch(query->resultRelation, query->rtable)->relid);
     note_assignments(query, of);
@@ -238,10 +259,10 @@ void collect(Query *query, std::uint32_t table, CommandFacts &facts) {
 
 void collect_rewritten(void *plan, const RangeCommand &command, CommandFacts &facts) {
     Rewritten of = {command, facts};
+    facts.is_rewritten |= is_rewritten(plan);
     ListCell *source_cell;
     foreach (source_cell, SPI_plan_get_plan_sources(static_cast<SPIPlanPtr>(plan))) {
         const auto *source = static_cast<CachedPlanSource *>(lfirst(source_cell));
-        facts.is_rewritten |= list_length(source->query_list) != 1;
         ListCell *cell;
         foreach (cell, source->query_list) {
             note_update(lfirst_node(Query, cell), of);
@@ -249,6 +270,16 @@ void collect_rewritten(void *plan, const RangeCommand &command, CommandFacts &fa
         }
     }
     facts.leaves_differ = leaves_differ(command.table);
+}
+
+bool is_rewritten(void *plan) {
+    ListCell *cell;
+    foreach (cell, SPI_plan_get_plan_sources(static_cast<SPIPlanPtr>(plan))) {
+        const List *queries = static_cast<CachedPlanSource *>(lfirst(cell))->query_list;
+        if (list_length(queries) != 1 || is_by_rule(linitial_node(Query, queries)))
+            return true;
+    }
+    return false;
 }
 
 } // namespace bbm::pg

@@ -14,4 +14,7 @@ void collect(Query *query, std::uint32_t table, CommandFacts &facts);
 // Of the rewritten queries of a prepared plan (an SPIPlanPtr): rules are applied and views taken apart.
 void collect_rewritten(void *plan, const RangeCommand &command, CommandFacts &facts);
 
+// Is it something else than the one statement that it was prepared from, as it was rewritten last?
+bool is_rewritten(void *plan);
+
 } // namespace bbm::pg

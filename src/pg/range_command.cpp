@@ -193,8 +193,10 @@ void fire_deferred() {
     running.subtransaction = InvalidSubTransactionId;
 }
 
-// Analysed anew without coming by the hook it would have run over the whole table, and must not be committed.
+// Analysed anew without coming by the hook it would have run over the whole table, and must not be committed. Nor must
+// it where a rule has come, which may have left rows out: the hook sees the command before rules are applied.
 void check_restriction(SPIPlanPtr plan) {
+    raise_if(check_rules({.is_rewritten = is_rewritten(plan)}));
     if (!takes_range(plan, prepared.command.key.columns.size()))
         elog(ERROR, "the command of a migration was not restricted to its range");
 }

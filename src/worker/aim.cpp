@@ -109,6 +109,7 @@ void follow_file(const Migration &migration, Part &part) {
 Strides look_at_command(Migration &migration, pg::RangeCommand &command) {
     CommandFacts facts;
     pg::inspect(command, facts);
+    pg::raise_if(check_rules(facts));
     pg::raise_if(check_two_commits(facts));
     const Strides strides =
         choose_strides(pg::stride_facts(command, facts), pg::settings().passes, pg::current_arena());

@@ -38,7 +38,7 @@ bool waits(const Patience &patience) { return patience.windows_left == 0 && pati
 
 void note_wait(Patience &patience, bool is_cleared) { patience.in_vain = is_cleared ? 0 : patience.in_vain + 1; }
 
-void next_window(Patience &patience) {
+void begin_window(Patience &patience) {
     if (patience.windows_left > 0) {
         --patience.windows_left;
         return;

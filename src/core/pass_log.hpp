@@ -37,6 +37,6 @@ bool waits(const Patience &patience);
 // Has the other gone on within the time of a wait?
 void note_wait(Patience &patience, bool is_cleared);
 // Another window is opened.
-void next_window(Patience &patience);
+void begin_window(Patience &patience);
 
 } // namespace bbm

@@ -36,8 +36,8 @@ struct Strides {
 // `wanted` is bbm.passes: 0 = to be chosen here, 1 = plain, more = that many wherever passes can be made at all.
 Strides choose_strides(const StrideFacts &facts, int wanted, Arena arena);
 
-// The same in jobs of so many keys, where somebody has given them a size: windows end with their job, and each pass
-// has a transaction of its own.
+// The same in jobs of so many keys. Small ones are walked plainly: a window ends with its job, and each of its passes has
+// a transaction of its own.
 Strides in_jobs_of(int keys, const Strides &strides, Arena arena);
 
 } // namespace bbm

@@ -130,7 +130,7 @@ bool open_next_window(JobRun &run, Job &moved, Arena arena) {
     run.window = {};
     run.slices = slice_keys(opened->rows, way);
     run.log = {};
-    next_window(patience_of_aim());
+    begin_window(patience_of_aim());
     return true;
 }
 

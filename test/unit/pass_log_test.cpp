@@ -59,14 +59,14 @@ TEST(patience, comes_back_later_each_time) {
     for (const int rest : {1, 2, 4, 8, 16, 32, 64, 64}) {
         for (int i = 0; i < 3; ++i)
             note_wait(patience, false);
-        next_window(patience);
+        begin_window(patience);
         for (int i = 0; i < rest; ++i) {
             EXPECT_FALSE(waits(patience)) << rest;
-            next_window(patience);
+            begin_window(patience);
         }
         EXPECT_TRUE(waits(patience)) << rest;
     }
-    next_window(patience);
+    begin_window(patience);
     EXPECT_EQ(patience.rest, 0) << "a window without a wait in vain";
 }
 

@@ -296,8 +296,8 @@ Claim claim_new_job(const ClaimRequest &request, const OpenJobs &open, Arena are
                        !request.session.skips_delays;
     if (const auto obstacle = aim(migration, *part))
         return *obstacle;
-    const int batch_size = share_of_batch(search_for_bounds(migration).batch_size, migration, part->total_rows,
-                                          strides_of_aim().window_keys);
+    const int window = next_window(course_of_aim(), strides_of_aim(), migration.workers).keys; // ends with its job
+    const int batch_size = share_of_batch(search_for_bounds(migration).batch_size, migration, part->total_rows, window);
     const auto found = next_range(request, *part, batch_size, arena);
     if (!found) {
         store::mark_cut(part->id);
